@@ -1,0 +1,11 @@
+/* Messages of the server and the command line, to stderr. Library code (outside service/) never logs: it returns errors. */
+#pragma once
+
+#include "common/err.h"
+
+enum med_log_level { MED_LOG_DEBUG, MED_LOG_INFO, MED_LOG_WARN, MED_LOG_ERROR };
+enum med_log_format { MED_LOG_TEXT, MED_LOG_JSON };
+
+void med_log_setup(enum med_log_level least, enum med_log_format format); /* before other threads start */
+/* One line, one write(2). event is a stable word; fmt a sentence. Control characters are escaped. */
+void med_log(enum med_log_level level, const char *event, const char *fmt, ...) MED_PRINTF(3, 4);
