@@ -1,0 +1,67 @@
+/* A segment: some documents, analysed, encoded and frozen. Written once, shared by generations.
+ *
+ *   documents  fixed-size records (struct med_doc_row), then a heap of their strings
+ *   chunks     three arrays: document ordinal, span, content hash of each chunk
+ *   lexicon, postings, lengths   the lexical index (lexical/)
+ *   vectors, graph               the dense index (dense/); absent in a lexical-only generation
+ *
+ * Documents are in byte order of their ids; the chunks of a document are neighbours. */
+#pragma once
+
+#include "index/dense/dense.h"
+#include "index/document/text.h"
+#include "index/generation.h"
+#include "index/lexical/lexical.h"
+
+/* On disk, little-endian. Strings are offsets into the heap. */
+struct med_doc_row {
+    uint64_t work;       /* hash that all members of one work (abstract and full text of an article) share */
+    uint32_t id, source_id;
+    uint16_t id_len, source_id_len;
+    uint32_t version;    /* of the document in the store */
+    uint32_t first_chunk;
+    uint32_t chunk_count;
+    uint32_t date;       /* yyyymmdd with zeros for unknown parts; 0 = unknown */
+    uint32_t flags;      /* enum med_doc_flag */
+    uint8_t source;      /* enum med_source */
+    uint8_t evidence;    /* enum med_evidence */
+    uint8_t reserved[6];
+};
+_Static_assert(sizeof(struct med_doc_row) == 48, "on-disk layout");
+
+struct med_chunk_row {
+    uint32_t start, end; /* bytes of the canonical text */
+};
+_Static_assert(sizeof(struct med_chunk_row) == 8, "on-disk layout");
+
+/* --- writing --- */
+struct med_segment_tables; /* collects the two tables in memory */
+enum med_code med_tables_new(struct med_segment_tables **ret_tables, struct med_err *err) MED_CHECK;
+void med_tables_free(struct med_segment_tables **tables);
+enum med_code med_tables_add(struct med_segment_tables *tables, const struct med_doc *doc, const struct med_chunk *chunks, size_t chunk_count, struct med_err *err) MED_CHECK;
+/* Replaces the provisional works by the classes of documents that share a PMID, PMCID or DOI, then writes the two files. */
+#define MED_TABLE_FILE_COUNT 2
+enum med_code med_tables_finish(struct med_segment_tables *tables, const struct med_fs *fs, const char *dir, struct med_file_ref ret_files[MED_TABLE_FILE_COUNT], struct med_err *err) MED_CHECK;
+
+/* --- reading --- */
+struct med_segment {
+    const struct med_segment_ref *ref;
+    struct med_map maps[8];
+    const struct med_doc_row *docs;
+    uint32_t doc_count;
+    const char *heap;
+    uint64_t heap_len;
+    uint32_t chunk_count;
+    const uint32_t *chunk_doc;            /* per chunk: document ordinal, non-decreasing */
+    const struct med_chunk_row *chunks;
+    const uint64_t *chunk_hash;
+    struct med_lex *lex;
+    struct med_dense *dense;              /* NULL when lexical only */
+};
+/* Maps and validates; verify also compares the checksums. */
+enum med_code med_segment_open(const struct med_pin *pin, const struct med_segment_ref *ref, bool verify, struct med_segment **ret_segment, struct med_err *err) MED_CHECK;
+void med_segment_close(struct med_segment **segment);
+struct med_str med_segment_doc_id(const struct med_segment *segment, uint32_t doc);
+struct med_str med_segment_source_id(const struct med_segment *segment, uint32_t doc);
+/* Cross-checks of `medicus check`: order of ids, chunk ranges, lexical invariants, vector norms. */
+enum med_code med_segment_check(const struct med_segment *segment, struct med_err *err) MED_CHECK;
