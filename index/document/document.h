@@ -135,6 +135,12 @@ enum med_code med_doc_aliases(const struct med_doc *doc, struct med_arena *arena
 /* "PMC123" -> "pmcid:PMC123", "31452104" stays unless pmid: is written; "doi:10.1/X" -> lower case; trims. */
 enum med_code med_doc_id_normalize(struct med_str given, struct med_arena *arena, struct med_str *ret_id, struct med_err *err) MED_CHECK;
 
+/* Dates as people and formats write them: "2019", "2019-03-01", "2019 Mar 1", "15 March 2019", "March 15, 2019",
+ * "2018 Dec-2019 Jan" (the first). False when there is no year. */
+bool med_date_parse(struct med_str text, struct med_date *ret_date);
+/* "Mar", "March", "3", "03" -> 3; 0 when it is no month. */
+uint8_t med_month_parse(struct med_str text);
+
 /* Flags that follow from the document alone. */
 enum med_doc_flag {
     MED_FLAG_RETRACTED = 1u << 0,         /* Retracted Publication, or a retraction-in link. Never for the notice */
