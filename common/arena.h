@@ -1,6 +1,7 @@
 /* A capped bump allocator: many small things that die together.
  *
- * Pointers stay valid until reset or free. Not thread-safe: one arena belongs to one thread at a time. */
+ * Pointers stay valid until reset or free. Not thread-safe: one arena belongs to one thread at a
+ * time. */
 #pragma once
 
 #include "common/err.h"
@@ -10,8 +11,10 @@
 
 struct med_arena;
 
-/* bytes_max is the hard cap on everything the arena hands out; memory is taken from the system in growing blocks. */
-enum med_code med_arena_new(size_t bytes_max, struct med_arena **ret_arena, struct med_err *err) MED_CHECK;
+/* bytes_max is the hard cap on everything the arena hands out; memory is taken from the system in
+ * growing blocks. */
+enum med_code med_arena_new(
+    size_t bytes_max, struct med_arena **ret_arena, struct med_err *err) MED_CHECK;
 void med_arena_free(struct med_arena **arena); /* consumes: *arena becomes NULL */
 
 /* 16-byte aligned; NULL when the cap or the system's memory is exhausted. calloc zeroes. */

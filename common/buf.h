@@ -1,7 +1,8 @@
 /* A growable byte buffer with a mandatory maximum.
  *
- * Appends never fail loudly: the first failure (maximum or memory) sticks in `code`, later appends do nothing,
- * and the producer checks once at the end. `data` is always NUL-terminated when len > 0. */
+ * Appends never fail loudly: the first failure (maximum or memory) sticks in `code`, later appends
+ * do nothing, and the producer checks once at the end. Non-empty `data` is always NUL-terminated.
+ */
 #pragma once
 
 #include "common/err.h"
@@ -26,7 +27,8 @@ void med_buf_append_str(struct med_buf *buf, struct med_str s);
 void med_buf_puts(struct med_buf *buf, const char *cstr);
 void med_buf_putc(struct med_buf *buf, char c);
 void med_buf_printf(struct med_buf *buf, const char *fmt, ...) MED_PRINTF(2, 3);
-void *med_buf_extend(struct med_buf *buf, size_t len); /* room for len bytes, counted in; NULL after a failure */
+/* Room for len bytes at the end, already counted in len; NULL after a failure. */
+void *med_buf_extend(struct med_buf *buf, size_t len);
 
 /* Little-endian fixed and LEB128 integers, the building bricks of our record formats. */
 void med_buf_put_u32(struct med_buf *buf, uint32_t v);
@@ -39,8 +41,8 @@ static inline struct med_str med_buf_str(const struct med_buf *buf)
     return (struct med_str){.ptr = buf->data, .len = buf->len};
 }
 
-/* Reading the same bricks back from untrusted bytes: `ok` turns false at the first overrun and stays false,
- * reads then return 0 or an empty slice. */
+/* Reading the same bricks back from untrusted bytes: `ok` turns false at the first overrun and
+ * stays false, reads then return 0 or an empty slice. */
 struct med_reader {
     const uint8_t *pos;
     const uint8_t *end;

@@ -1,7 +1,9 @@
 /* Which vector instructions the kernels may use, decided once per process.
- * The environment variable MEDICUS_CPU=portable|avx2|avx512 lowers the choice (tests run every path). */
+ * The environment variable MEDICUS_CPU=portable|avx2|avx512 lowers the choice (tests run every
+ * path). */
 #pragma once
 
-enum med_cpu { MED_CPU_PORTABLE, MED_CPU_AVX2, MED_CPU_AVX512 }; /* AVX2 includes FMA and F16C; AVX512 = F, BW, VL, DQ */
+/* AVX2 includes FMA and F16C; AVX512 = F, BW, VL, DQ */
+enum med_cpu { MED_CPU_PORTABLE, MED_CPU_AVX2, MED_CPU_AVX512 };
 enum med_cpu med_cpu_level(void);
 const char *med_cpu_name(enum med_cpu level);

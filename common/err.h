@@ -1,8 +1,8 @@
 /* Errors: one code for programs, one sentence for people.
  *
- * Every fallible function returns an enum med_code and takes an optional `struct med_err *err` last,
- * which is written only on failure. The sentence says what happened and, where the caller can act,
- * what to do next. Outputs are named ret_x and written only on success. */
+ * Every fallible function returns an enum med_code and takes an optional `struct med_err *err`
+ * last, which is written only on failure. The sentence says what happened and, where the caller can
+ * act, what to do next. Outputs are named ret_x and written only on success. */
 #pragma once
 
 #include <stdarg.h>
@@ -40,12 +40,14 @@ struct med_err {
 #define MED_CHECK __attribute__((warn_unused_result))
 #define MED_PRINTF(fmt_arg, first) __attribute__((format(printf, fmt_arg, first)))
 
-/* Fills err (may be NULL) with a formatted sentence and returns code, so that `return med_fail(...)` reads well. */
-enum med_code med_fail(struct med_err *err, enum med_code code, const char *fmt, ...) MED_PRINTF(3, 4);
+/* Fills err (may be NULL) with a formatted sentence and returns code: `return med_fail(...)`. */
+enum med_code med_fail(struct med_err *err, enum med_code code, const char *fmt, ...)
+    MED_PRINTF(3, 4);
 
-/* The same for a failed system call: errnum chooses the code (ENOSPC -> NO_SPACE, EACCES -> PERMISSION, ...)
- * and its description is appended to the sentence. */
-enum med_code med_fail_errno(struct med_err *err, int errnum, const char *fmt, ...) MED_PRINTF(3, 4);
+/* The same for a failed system call: errnum chooses the code (ENOSPC -> NO_SPACE, EACCES ->
+ * PERMISSION, ...) and its description is appended to the sentence. */
+enum med_code med_fail_errno(struct med_err *err, int errnum, const char *fmt, ...)
+    MED_PRINTF(3, 4);
 
 /* Puts "context: " in front of an error that is passed up. */
 void med_err_prefix(struct med_err *err, const char *fmt, ...) MED_PRINTF(2, 3);
@@ -53,6 +55,7 @@ void med_err_prefix(struct med_err *err, const char *fmt, ...) MED_PRINTF(2, 3);
 /* Stable lower-case name ("corrupt"), used in logs, JSON and problem types. */
 const char *med_code_name(enum med_code code);
 
-/* The documented exit status of the command line: 0 ok, 2 usage, 3 invalid input, 4 not found, 5 no index,
- * 6 corrupt, 7 no space, 8 I/O or permission, 9 busy or conflict, 10 out of memory or limit, 130 cancelled, 70 internal. */
+/* The documented exit status of the command line: 0 ok, 2 usage, 3 invalid input, 4 not found, 5 no
+ * index, 6 corrupt, 7 no space, 8 I/O or permission, 9 busy or conflict, 10 out of memory or limit,
+ * 130 cancelled, 70 internal. */
 int med_code_exit_status(enum med_code code);

@@ -14,7 +14,7 @@
 #define MED_LINE_BYTES_MAX (64 * MED_MIB)     /* one JSON Lines record */
 #define MED_XML_DEPTH_MAX 256                 /* nesting of one record */
 #define MED_GZIP_RATIO_MAX 1024ull            /* decompressed : compressed, against bombs */
-#define MED_ID_BYTES_MAX 400ull               /* document ids are LMDB keys (511 at most) with a suffix */
+#define MED_ID_BYTES_MAX 400ull /* document ids are LMDB keys (511 at most) with a suffix */
 #define MED_DOC_SECTIONS_MAX 65535ull
 #define MED_DOC_ARENA_BYTES_MAX (256 * MED_MIB)
 

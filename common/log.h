@@ -1,4 +1,5 @@
-/* Messages of the server and the command line, to stderr. Library code (outside service/) never logs: it returns errors. */
+/* Messages of the server and the command line, to stderr. Library code (outside service/) never
+ * logs: it returns errors. */
 #pragma once
 
 #include "common/err.h"
@@ -6,6 +7,8 @@
 enum med_log_level { MED_LOG_DEBUG, MED_LOG_INFO, MED_LOG_WARN, MED_LOG_ERROR };
 enum med_log_format { MED_LOG_TEXT, MED_LOG_JSON };
 
-void med_log_setup(enum med_log_level least, enum med_log_format format); /* before other threads start */
-/* One line, one write(2). event is a stable word; fmt a sentence. Control characters are escaped. */
+/* Call it before other threads start. Without it: INFO and above, as text. */
+void med_log_setup(enum med_log_level least, enum med_log_format format);
+/* One line, one write(2). event is a stable word, fmt a sentence; control characters are escaped
+ * and what exceeds 4 KiB is cut. Any thread, at any time, also without memory. */
 void med_log(enum med_log_level level, const char *event, const char *fmt, ...) MED_PRINTF(3, 4);

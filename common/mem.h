@@ -1,4 +1,5 @@
-/* Allocation: checked sizes, failures as values, and a switch that lets tests fail the nth allocation. */
+/* Allocation: checked sizes, failures as values, and a switch that lets tests fail the nth
+ * allocation. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,8 +20,10 @@ void *med_aligned_alloc(size_t size);
 bool med_size_mul(size_t a, size_t b, size_t *ret_x);
 bool med_size_add(size_t a, size_t b, size_t *ret_x);
 
-/* Grows *ptr (elements of elem_size, *cap of them) so that it holds at least `need`; doubles. false = out of memory. */
+/* Grows *ptr (elements of elem_size, *cap of them) so that it holds at least `need`, by doubling.
+ * ptr_to_ptr is the address of the caller's pointer. false = out of memory, nothing has changed. */
 bool med_grow(void *ptr_to_ptr, size_t *cap, size_t need, size_t elem_size);
 
-/* Tests only: the allocation after `n` further ones fails, once. 0 switches it off. Process-wide. */
+/* Tests only: the nth allocation from now on fails, once; 1 is the very next one. 0 switches it
+ * off. Process-wide. */
 void med_mem_fail_after(uint64_t n);

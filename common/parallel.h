@@ -5,11 +5,13 @@
 
 #include <stdint.h>
 
-/* Runs fn(ctx, worker, begin, end) over [0, count) in pieces of `grain`, on `threads` threads (the caller is worker 0).
- * The first error stops the hand-out of further pieces and is returned. Which worker gets which piece is not fixed:
- * for deterministic results write to outputs indexed by position, not by worker. */
+/* Runs fn(ctx, worker, begin, end) over [0, count) in pieces of `grain`, on `threads` threads (the
+ * caller is worker 0). The first error stops the hand-out of further pieces and is returned. Which
+ * worker gets which piece is not fixed: for deterministic results write to outputs indexed by
+ * position, not by worker. */
 enum med_code med_parallel_for(unsigned threads, uint64_t count, uint64_t grain,
-    enum med_code (*fn)(void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err), void *ctx,
-    struct med_err *err) MED_CHECK;
+    enum med_code (*fn)(
+        void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err),
+    void *ctx, struct med_err *err) MED_CHECK;
 
 unsigned med_cpu_count(void); /* processors this process may use (affinity and cgroup respected) */

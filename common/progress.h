@@ -5,15 +5,17 @@
 #include <stdint.h>
 
 struct med_progress {
-    /* stage: a stable word ("ingest", "analyse", "train", "encode", "graph", "verify"). total 0 = unknown.
-     * Returns false to ask the work to stop: it then ends with MED_E_CANCELLED and publishes nothing.
-     * Called from the thread that started the work, at most some tens of times a second. */
+    /* stage: a stable word ("ingest", "analyse", "train", "encode", "graph", "verify"). total 0 =
+     * unknown. Returns false to ask the work to stop: it then ends with MED_E_CANCELLED and
+     * publishes nothing. Called from the thread that started the work, at most some tens of times a
+     * second. */
     bool (*report)(void *ctx, const char *stage, uint64_t done, uint64_t total, const char *unit);
     void *ctx;
 };
 
 /* NULL-safe; true = go on. */
-static inline bool med_progress(const struct med_progress *p, const char *stage, uint64_t done, uint64_t total, const char *unit)
+static inline bool med_progress(const struct med_progress *p, const char *stage, uint64_t done,
+    uint64_t total, const char *unit)
 {
     return !p || !p->report || p->report(p->ctx, stage, done, total, unit);
 }

@@ -1,4 +1,5 @@
-/* A small seeded generator (xoshiro256**, Blackman and Vigna 2018): the same numbers on every machine. Not for secrets. */
+/* A small seeded generator (xoshiro256**, Blackman and Vigna 2018): the same numbers on every
+ * machine. Not for secrets. */
 #pragma once
 
 #include <stdint.h>
