@@ -53,7 +53,10 @@ void med_xml_free(struct med_xml **xml);
  * malformed (callbacks up to that point have run: throw away what they made), MED_E_LIMIT for depth, or a callback's code. */
 enum med_code med_xml_parse(struct med_xml *xml, struct med_str bytes, struct med_err *err) MED_CHECK;
 
-/* Where the parser is within the record, for use in callbacks: byte offset from 0, line from 1. Offsets are exact only at
+/* Messages and med_xml_position of the next parses count lines from `line` (1 at first): the line of the record in its file. */
+void med_xml_set_line(struct med_xml *xml, uint64_t line);
+
+/* Where the parser is within the record, for use in callbacks: byte offset from 0, line from that of med_xml_set_line. Offsets are exact only at
  * the pace of the parser's input, so use them for messages. */
 void med_xml_position(const struct med_xml *xml, uint64_t *ret_offset, uint64_t *ret_line);
 
