@@ -28,5 +28,5 @@ struct med_eval_report {
 };
 enum med_code med_eval(const struct med_index *index, const struct med_eval_options *options, struct med_eval_report *ret_report, struct med_err *err) MED_CHECK;
 
-/* The measures alone, testable against trec_eval: relevance of the ranked list (0 = not judged) and all relevant gains. */
+/* The measures alone: the gains of the ranked list (0 = not judged) and all judged gains in descending order. */
 struct med_eval_scores med_eval_query(const int *ranked_gains, size_t ranked_count, const int *all_gains, size_t all_count);

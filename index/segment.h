@@ -25,7 +25,8 @@ struct med_doc_row {
     uint32_t flags;      /* enum med_doc_flag */
     uint8_t source;      /* enum med_source */
     uint8_t evidence;    /* enum med_evidence */
-    uint8_t reserved[6];
+    uint8_t shared;      /* 1: other documents of the segment belong to the same work */
+    uint8_t reserved[5];
 };
 _Static_assert(sizeof(struct med_doc_row) == 48, "on-disk layout");
 
@@ -33,6 +34,17 @@ struct med_chunk_row {
     uint32_t start, end; /* bytes of the canonical text */
 };
 _Static_assert(sizeof(struct med_chunk_row) == 8, "on-disk layout");
+
+/* Both tables open with this. */
+struct med_tables_header {
+    char magic[8];
+    uint32_t count;    /* rows */
+    uint32_t reserved;
+    uint64_t heap_len; /* documents only */
+};
+_Static_assert(sizeof(struct med_tables_header) == 24, "on-disk layout");
+#define MED_DOCS_MAGIC "MEDDOCS1"
+#define MED_CHUNKS_MAGIC "MEDCHNK1"
 
 /* --- writing --- */
 struct med_segment_tables; /* collects the two tables in memory */

@@ -1,0 +1,167 @@
+/* An open generation: pinned, mapped, shared by threads through a reference count. */
+#include "index/internal.h"
+
+#include "common/mem.h"
+
+#include <stdlib.h>
+
+static int compare_shared(const void *a, const void *b)
+{
+    const struct shared_work *x = a, *y = b;
+    if (x->work != y->work) return x->work < y->work ? -1 : 1;
+    if (x->segment != y->segment) return x->segment < y->segment ? -1 : 1;
+    return x->doc < y->doc ? -1 : x->doc > y->doc;
+}
+
+/* The few documents that share a work with others, so that an answer can name its siblings. */
+static enum med_code collect_shared(struct med_index *x, struct med_err *err)
+{
+    size_t cap = 0;
+    for (uint32_t s = 0; s < x->segment_count; s++) {
+        for (uint32_t d = 0; d < x->segments[s]->doc_count; d++) {
+            if (!x->segments[s]->docs[d].shared) continue;
+            if (!med_grow(&x->shared, &cap, x->shared_count + 1, sizeof *x->shared))
+                return med_fail(err, MED_E_NOMEM, "out of memory for the list of works");
+            x->shared[x->shared_count++] =
+                (struct shared_work){.work = x->segments[s]->docs[d].work, .segment = s, .doc = d};
+        }
+    }
+    if (x->shared_count) qsort(x->shared, x->shared_count, sizeof *x->shared, compare_shared);
+    return MED_OK;
+}
+
+static enum med_code open_encoder(struct med_index *x, bool verify, struct med_err *err)
+{
+    if (!x->manifest->encoder_id[0]) return MED_OK;
+    enum med_code code = med_pin_map(x->pin, NULL, MED_ENCODER_FILE, verify, &x->encoder_map, err);
+    if (!code) code = med_corpus_open(x->encoder_map.ptr, x->encoder_map.len, &x->encoder, err);
+    return code;
+}
+
+static enum med_code open_segments(struct med_index *x, bool verify, struct med_err *err)
+{
+    const struct med_manifest *m = x->manifest;
+    x->segments = med_calloc(m->segment_count ? m->segment_count : 1, sizeof(struct med_segment *));
+    if (!x->segments) return med_fail(err, MED_E_NOMEM, "out of memory while opening a generation");
+    for (size_t i = 0; i < m->segment_count; i++) {
+        enum med_code code = med_segment_open(x->pin, &m->segments[i], verify, &x->segments[i], err);
+        if (code) return code;
+        x->segment_count++;
+        const struct med_segment *s = x->segments[i];
+        if (s->dense && (!x->encoder || med_dense_dim(s->dense) != med_corpus_dim(x->encoder)))
+            return med_fail(err, MED_E_CORRUPT, "generation %llu: segment %s does not fit the encoder",
+                (unsigned long long)m->number, s->ref->id);
+        x->stats.chunk_count += s->chunk_count;
+        x->stats.doc_count += s->doc_count;
+        x->stats.length_sum += med_lex_length_sum(s->lex);
+        for (size_t f = 0; f < m->segments[i].file_count; f++) x->bytes += m->segments[i].files[f].size;
+    }
+    return MED_OK;
+}
+
+enum med_code med_index_open(struct med_data *data, struct med_store *store, uint64_t number, bool verify,
+    struct med_index **ret_index, struct med_err *err)
+{
+    struct med_index *x = med_calloc(1, sizeof *x);
+    if (!x) return med_fail(err, MED_E_NOMEM, "out of memory while opening a generation");
+    atomic_init(&x->references, 1);
+    x->store = store;
+    enum med_code code = med_generation_pin(data, number, &x->pin, err);
+    if (!code) {
+        x->manifest = med_pin_manifest(x->pin);
+        const struct med_manifest *m = x->manifest;
+        if (m->analyzer_version != MED_ANALYZER_VERSION || m->text_version != MED_TEXT_VERSION)
+            code = med_fail(err, MED_E_UNSUPPORTED,
+                "generation %llu was made with another text or analysis version; run `medicus build --retrain`",
+                (unsigned long long)m->number);
+    }
+    if (!code) code = open_encoder(x, verify, err);
+    if (!code) code = open_segments(x, verify, err);
+    if (!code) code = collect_shared(x, err);
+    if (code) {
+        med_index_release(&x);
+        return code;
+    }
+    *ret_index = x;
+    return MED_OK;
+}
+
+struct med_index *med_index_retain(struct med_index *x)
+{
+    atomic_fetch_add_explicit(&x->references, 1, memory_order_relaxed);
+    return x;
+}
+
+void med_index_release(struct med_index **index)
+{
+    struct med_index *x = *index;
+    *index = NULL;
+    if (!x || atomic_fetch_sub_explicit(&x->references, 1, memory_order_acq_rel) != 1) return;
+    for (uint32_t i = 0; i < x->segment_count; i++) med_segment_close(&x->segments[i]);
+    med_free(x->segments);
+    med_free(x->shared);
+    med_corpus_free(&x->encoder);
+    med_map_close(&x->encoder_map);
+    med_pin_release(&x->pin);
+    med_free(x);
+}
+
+const struct med_manifest *med_index_manifest(const struct med_index *x)
+{
+    return x->manifest;
+}
+
+const struct med_segment *med_index_segment(const struct med_index *x, size_t i)
+{
+    return x->segments[i];
+}
+
+uint64_t med_index_bytes(const struct med_index *x)
+{
+    return x->bytes + x->encoder_map.len;
+}
+
+static enum med_code check_documents(struct med_index *x, const struct med_segment *s, struct med_snapshot *snapshot,
+    struct med_arena *arena, const struct med_progress *progress, struct med_err *err)
+{
+    for (uint32_t d = 0; d < s->doc_count; d++) {
+        struct med_doc *doc;
+        struct med_text *text;
+        med_arena_reset(arena);
+        struct med_str id = med_segment_doc_id(s, d);
+        enum med_code code = med_snapshot_get_version(snapshot, id, s->docs[d].version, arena, &doc, err);
+        if (code) {
+            med_err_prefix(err, "generation %llu needs version %u of " MED_STR_FMT,
+                (unsigned long long)x->manifest->number, s->docs[d].version, MED_STR_ARG(id));
+            return code == MED_E_NOT_FOUND || code == MED_E_GONE ? MED_E_CORRUPT : code;
+        }
+        code = med_text_make(doc, arena, &text, err);
+        if (code) return code;
+        uint32_t last = s->docs[d].first_chunk + s->docs[d].chunk_count;
+        for (uint32_t c = s->docs[d].first_chunk; c < last; c++) {
+            struct med_chunk_row row = s->chunks[c];
+            if (row.end > text->bytes.len ||
+                med_hash128(text->bytes.ptr + row.start, row.end - row.start).lo != s->chunk_hash[c])
+                return med_fail(err, MED_E_CORRUPT, "passage %u of " MED_STR_FMT " is not where the index says",
+                    c - s->docs[d].first_chunk, MED_STR_ARG(id));
+        }
+        if (d % 256 == 0 && !med_progress(progress, "documents", d, s->doc_count, "documents"))
+            return med_fail(err, MED_E_CANCELLED, "the check was stopped");
+    }
+    return MED_OK;
+}
+
+enum med_code med_index_check(struct med_index *x, const struct med_progress *progress, struct med_err *err)
+{
+    struct med_snapshot *snapshot = NULL;
+    struct med_arena *arena = NULL;
+    enum med_code code = med_snapshot_open(x->store, &snapshot, err);
+    if (!code) code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &arena, err);
+    for (uint32_t i = 0; !code && i < x->segment_count; i++) {
+        code = med_segment_check(x->segments[i], err);
+        if (!code) code = check_documents(x, x->segments[i], snapshot, arena, progress, err);
+    }
+    med_arena_free(&arena);
+    med_snapshot_close(&snapshot);
+    return code;
+}

@@ -1,0 +1,64 @@
+/* What the files of index/ share among themselves and show nobody else. */
+#pragma once
+
+#include "common/limits.h"
+#include "embed/analyzer.h"
+#include "embed/corpus_encoder.h"
+#include "index/search.h"
+
+#include <stdatomic.h>
+
+#define MED_ENCODER_FILE "corpus.enc"
+
+struct shared_work {
+    uint64_t work;
+    uint32_t segment, doc;
+};
+
+struct med_index {
+    atomic_uint references;
+    struct med_pin *pin;
+    const struct med_manifest *manifest; /* lives in the pin */
+    struct med_store *store;             /* borrowed */
+    struct med_segment **segments;
+    uint32_t segment_count;
+    struct med_map encoder_map;
+    struct med_corpus_encoder *encoder; /* NULL when lexical only */
+    struct shared_work *shared;         /* sorted by work */
+    size_t shared_count;
+    struct {
+        uint64_t chunk_count, doc_count, length_sum;
+    } stats; /* sums over the segments: what BM25F needs */
+    uint64_t bytes;
+};
+
+/* A query, analysed once: distinct terms in order of appearance. */
+struct query_term {
+    struct med_str term; /* in the request's arena */
+    float count;         /* how often it was typed */
+    float idf;           /* over the collection; 0 when no passage has it */
+    uint64_t df;
+};
+struct query {
+    struct query_term *terms;
+    size_t term_count;
+};
+enum med_code query_analyse(struct med_analyzer *analyzer, struct med_str text, struct med_arena *arena, struct query *ret_query, struct med_err *err) MED_CHECK;
+
+struct med_searcher {
+    struct med_analyzer *analyzer;
+    struct med_lex_scratch *scratch;
+};
+
+/* Ranking of an analysed query; med_rank is analysis plus this. */
+enum med_code rank_query(const struct med_index *index, struct med_searcher *searcher, const struct med_search_request *request, struct query *query, struct med_arena *arena, struct med_ranking *ranking, struct med_err *err) MED_CHECK;
+
+/* At most MED_SNIPPET_CHARS characters of the passage, whole sentences where they fit, around the terms that weigh most. */
+#define MED_SNIPPET_CHARS 300
+enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage, const struct query *query, struct med_arena *arena, struct med_str *ret_snippet, struct med_span **ret_highlights, size_t *ret_highlight_count, struct med_err *err) MED_CHECK;
+
+/* The fusion weight of the dense half for a freshly built, not yet published generation. */
+struct calibration {
+    double weight;
+    struct med_str json; /* in the arena: how it was found */
+};

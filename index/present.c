@@ -1,0 +1,207 @@
+/* From ordinals to what a caller reads: documents, passages, snippets; and fetch. */
+#include "index/internal.h"
+
+#include "common/clock.h"
+
+#include <stdio.h>
+
+static enum med_code out_of_memory(struct med_err *err)
+{
+    return med_fail(err, MED_E_NOMEM, "the answer needs more memory than one request may use");
+}
+
+/* Other documents of the same work, from the sorted list of shared works. */
+static enum med_code siblings(const struct med_index *x, uint32_t segment, uint32_t doc, struct med_arena *arena,
+    struct med_result *r, struct med_err *err)
+{
+    const struct med_doc_row *row = &x->segments[segment]->docs[doc];
+    if (!row->shared) return MED_OK;
+    size_t low = 0, high = x->shared_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (x->shared[mid].work < row->work) low = mid + 1;
+        else high = mid;
+    }
+    size_t end = low;
+    while (end < x->shared_count && x->shared[end].work == row->work) end++;
+    r->also = med_arena_calloc(arena, end - low + 1, sizeof *r->also);
+    if (!r->also) return out_of_memory(err);
+    for (size_t i = low; i < end; i++) {
+        const struct shared_work *w = &x->shared[i];
+        if (w->segment == segment && w->doc == doc) continue;
+        r->also[r->also_count++] = med_segment_doc_id(x->segments[w->segment], w->doc);
+    }
+    return MED_OK;
+}
+
+static enum med_code present_one(const struct med_index *x, struct med_searcher *searcher, struct med_snapshot *snapshot,
+    const struct query *query, const struct med_ranked *rank, struct med_arena *arena, struct med_result *r,
+    struct med_err *err)
+{
+    const struct med_segment *s = x->segments[rank->segment];
+    const struct med_doc_row *row = &s->docs[rank->doc];
+    struct med_text *text;
+    r->rank = *rank;
+    r->document_id = med_segment_doc_id(s, rank->doc);
+    r->source_id = med_segment_source_id(s, rank->doc);
+    r->version = row->version;
+    r->evidence = (enum med_evidence)row->evidence;
+    r->flags = row->flags;
+    uint32_t number = rank->chunk - row->first_chunk;
+    char *id = med_arena_printf(arena, MED_STR_FMT "~%u", MED_STR_ARG(r->document_id), number);
+    if (!id) return out_of_memory(err);
+    r->id = med_str_of(id);
+    enum med_code code = med_snapshot_get_version(snapshot, r->document_id, row->version, arena, &r->doc, err);
+    if (!code) code = med_text_make(r->doc, arena, &text, err);
+    if (code) return code;
+    r->title = r->doc->title;
+    r->url = r->doc->url;
+    r->span = (struct med_span){s->chunks[rank->chunk].start, s->chunks[rank->chunk].end};
+    if (r->span.end > text->bytes.len)
+        return med_fail(err, MED_E_CORRUPT, "passage " MED_STR_FMT " lies outside its document", MED_STR_ARG(r->id));
+    r->text = med_str_sub(text->bytes, r->span.start, r->span.end);
+    for (size_t i = text->section_count; i-- > 0;) {
+        uint32_t start = text->headings[i].end ? text->headings[i].start : text->bodies[i].start;
+        if (text->bodies[i].end && start <= r->span.start) {
+            r->path = r->doc->sections[i].path;
+            break;
+        }
+    }
+    code = snippet_make(searcher->analyzer, r->text, query, arena, &r->snippet, &r->highlights, &r->highlight_count, err);
+    if (!code) code = siblings(x, rank->segment, rank->doc, arena, r, err);
+    return code;
+}
+
+enum med_code med_search(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, struct med_arena *arena, struct med_answer **ret_answer,
+    struct med_err *err)
+{
+    struct med_answer *answer = med_arena_calloc(arena, 1, sizeof *answer);
+    struct med_ranking *ranking = med_arena_calloc(arena, 1, sizeof *ranking);
+    if (!answer || !ranking) return out_of_memory(err);
+    struct query query;
+    struct med_snapshot *snapshot = NULL;
+    uint64_t t0 = med_now_ns();
+    enum med_code code = query_analyse(searcher->analyzer, request->query, arena, &query, err);
+    ranking->ns.analyse = med_now_ns() - t0;
+    if (!code) code = rank_query(index, searcher, request, &query, arena, ranking, err);
+    uint64_t t1 = med_now_ns();
+    if (!code) code = med_snapshot_open(index->store, &snapshot, err);
+    if (code) return code;
+    size_t available = ranking->count > request->offset ? ranking->count - request->offset : 0;
+    answer->ranking = ranking;
+    answer->generation = index->manifest->number;
+    answer->count = available < request->limit ? available : request->limit;
+    answer->results = med_arena_calloc(arena, answer->count + 1, sizeof *answer->results);
+    if (!answer->results) code = out_of_memory(err);
+    for (size_t i = 0; !code && i < answer->count; i++)
+        code = present_one(index, searcher, snapshot, &query, &ranking->items[request->offset + i], arena,
+            &answer->results[i], err);
+    med_snapshot_close(&snapshot);
+    if (code) return code;
+    answer->ns_present = med_now_ns() - t1;
+    *ret_answer = answer;
+    return MED_OK;
+}
+
+/* --- fetch --- */
+
+/* "<document id>~<n>" -> document id and n; false when it is no chunk id. */
+static bool split_chunk_id(struct med_str id, struct med_str *ret_document, uint32_t *ret_number)
+{
+    for (size_t i = id.len; i-- > 0;) {
+        if (id.ptr[i] != '~') continue;
+        unsigned long long n;
+        struct med_str digits = med_str_sub(id, i + 1, id.len);
+        if (!med_str_to_u64(digits, &n) || n >= MED_CHUNKS_PER_DOC_MAX) return false;
+        *ret_document = med_str_sub(id, 0, i);
+        *ret_number = (uint32_t)n;
+        return true;
+    }
+    return false;
+}
+
+/* The live document that the id names, directly or as an alias. */
+static enum med_code find_document(struct med_snapshot *snapshot, struct med_str id, struct med_arena *arena,
+    struct med_doc **ret_doc, struct med_err *err)
+{
+    struct med_str normal, *ids;
+    size_t count;
+    enum med_code code = med_snapshot_get(snapshot, id, arena, ret_doc, err);
+    if (code != MED_E_NOT_FOUND) return code;
+    code = med_doc_id_normalize(id, arena, &normal, err);
+    if (code) return med_fail(err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
+    code = med_snapshot_get(snapshot, normal, arena, ret_doc, err);
+    if (code != MED_E_NOT_FOUND) return code;
+    code = med_snapshot_find_alias(snapshot, normal, arena, &ids, &count, err);
+    if (code) return code;
+    if (count == 0) return med_fail(err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
+    return med_snapshot_get(snapshot, ids[0], arena, ret_doc, err);
+}
+
+static enum med_code find_siblings(struct med_snapshot *snapshot, struct med_arena *arena, struct med_fetched *f,
+    struct med_err *err)
+{
+    struct med_str aliases[4];
+    size_t alias_count;
+    enum med_code code = med_doc_aliases(f->doc, arena, aliases, &alias_count, err);
+    if (code) return code;
+    size_t cap = 16;
+    f->also = med_arena_calloc(arena, cap, sizeof *f->also);
+    if (!f->also) return out_of_memory(err);
+    for (size_t a = 0; a < alias_count; a++) {
+        struct med_str *ids;
+        size_t count;
+        code = med_snapshot_find_alias(snapshot, aliases[a], arena, &ids, &count, err);
+        if (code) return code;
+        for (size_t i = 0; i < count && f->also_count < cap; i++) {
+            bool known = med_str_eq(ids[i], f->doc->id);
+            for (size_t k = 0; k < f->also_count; k++) known |= med_str_eq(ids[i], f->also[k]);
+            if (!known) f->also[f->also_count++] = ids[i];
+        }
+    }
+    return MED_OK;
+}
+
+/* The index may know more than the document itself: a retraction notice that names it. */
+static uint32_t index_flags(const struct med_index *x, struct med_str id)
+{
+    for (uint32_t i = 0; x && i < x->segment_count; i++) {
+        const struct med_segment *s = x->segments[i];
+        uint32_t low = 0, high = s->doc_count;
+        while (low < high) {
+            uint32_t mid = low + (high - low) / 2;
+            int order = med_str_cmp(med_segment_doc_id(s, mid), id);
+            if (order == 0) return s->docs[mid].flags;
+            if (order < 0) low = mid + 1;
+            else high = mid;
+        }
+    }
+    return 0;
+}
+
+enum med_code med_fetch(struct med_store *store, const struct med_index *index, struct med_str id,
+    struct med_arena *arena, struct med_fetched **ret_fetched, struct med_err *err)
+{
+    struct med_fetched *f = med_arena_calloc(arena, 1, sizeof *f);
+    if (!f) return out_of_memory(err);
+    struct med_snapshot *snapshot = NULL;
+    struct med_str document = id;
+    f->is_chunk = split_chunk_id(id, &document, &f->chunk);
+    enum med_code code = med_snapshot_open(store, &snapshot, err);
+    if (!code) code = find_document(snapshot, document, arena, &f->doc, err);
+    if (!code) code = find_siblings(snapshot, arena, f, err);
+    med_snapshot_close(&snapshot);
+    if (!code) code = med_text_make(f->doc, arena, &f->text, err);
+    if (!code) code = med_chunk_make(f->doc, f->text, arena, &f->chunks, &f->chunk_count, err);
+    if (code) return code;
+    if (f->is_chunk && f->chunk >= f->chunk_count)
+        return med_fail(err, MED_E_NOT_FOUND,
+            MED_STR_FMT " has passages ~0 to ~%zu; there is no ~%u (it may have been in an older version)",
+            MED_STR_ARG(document), f->chunk_count - 1, f->chunk);
+    f->current = true;
+    f->evidence = med_evidence_of(f->doc);
+    f->flags = med_doc_flags(f->doc) | index_flags(index, f->doc->id);
+    *ret_fetched = f;
+    return MED_OK;
+}

@@ -1,0 +1,499 @@
+/* Ranking: candidates of both halves, both scores for each, one fused score.
+ *
+ * Fusion is the convex combination of Bruch, Gai and Ingber (2023): score = (1 - w) * lexical / max + w * dense / max, each score
+ * divided by the pool's maximum, with 0 as the theoretical minimum of BM25 and as the floor of the cosine. Reciprocal
+ * rank fusion (Cormack, Clarke and Buettcher 2009, k = 60) is the alternative, scaled so that first in both halves is 1. */
+#include "index/internal.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define RRF_K 60.0
+
+struct candidate {
+    uint32_t segment, chunk, doc;
+    float lexical, dense;
+    uint32_t lexical_rank, dense_rank; /* 1 = best; for RRF */
+    double score, lexical_part, dense_part;
+};
+
+struct pool {
+    struct candidate *items;
+    size_t count, cap;
+    bool lexical_full, dense_full; /* a half returned as many as were asked: there may be more */
+    uint64_t lexical_count;        /* documents (or passages) that the lexical half returned */
+};
+
+struct ranker {
+    const struct med_index *index;
+    struct med_searcher *searcher;
+    const struct med_search_request *request;
+    const struct query *query;
+    struct med_arena *arena;
+    struct med_filter *filters;     /* per segment */
+    struct med_lex_term **terms;    /* per segment: the query's terms found there */
+    size_t *term_counts;
+    float *vector;                  /* NULL: no dense half */
+    struct pool pool;
+};
+
+static enum med_code out_of_memory(struct med_err *err)
+{
+    return med_fail(err, MED_E_NOMEM, "the search needs more memory than one request may use");
+}
+
+/* --- filters --- */
+
+static bool passes(const struct med_doc_row *row, const struct med_search_filter *f)
+{
+    uint32_t year = row->date / 10000;
+    return (!f->year_min || year >= f->year_min) && (!f->year_max || (year && year <= f->year_max)) &&
+        (!f->source_mask || f->source_mask >> row->source & 1) &&
+        (!f->evidence_mask || f->evidence_mask >> row->evidence & 1) && (row->flags & f->flags_all) == f->flags_all &&
+        !(row->flags & f->flags_none);
+}
+
+static bool filter_is_open(const struct med_search_request *r)
+{
+    static const struct med_search_filter open;
+    return memcmp(&r->filter, &open, sizeof open) == 0 && r->exclude_id.len == 0;
+}
+
+static enum med_code make_filter(struct ranker *k, const struct med_segment *s, struct med_filter *ret_filter,
+    struct med_err *err)
+{
+    uint64_t *words = med_arena_calloc(k->arena, (size_t)s->chunk_count / 64 + 1, sizeof *words);
+    if (!words) return out_of_memory(err);
+    uint32_t set_count = 0;
+    for (uint32_t d = 0; d < s->doc_count; d++) {
+        const struct med_doc_row *row = &s->docs[d];
+        if (!passes(row, &k->request->filter)) continue;
+        if (k->request->exclude_id.len && med_str_eq(med_segment_doc_id(s, d), k->request->exclude_id)) continue;
+        for (uint32_t c = row->first_chunk; c < row->first_chunk + row->chunk_count; c++)
+            words[c >> 6] |= 1ull << (c & 63);
+        set_count += row->chunk_count;
+    }
+    *ret_filter = (struct med_filter){.words = words, .set_count = set_count};
+    return MED_OK;
+}
+
+static enum med_code make_filters(struct ranker *k, struct med_err *err)
+{
+    k->filters = med_arena_calloc(k->arena, k->index->segment_count + 1, sizeof *k->filters);
+    if (!k->filters) return out_of_memory(err);
+    if (filter_is_open(k->request)) return MED_OK;
+    for (uint32_t i = 0; i < k->index->segment_count; i++) {
+        enum med_code code = make_filter(k, k->index->segments[i], &k->filters[i], err);
+        if (code) return code;
+    }
+    return MED_OK;
+}
+
+/* --- terms and vector --- */
+
+static enum med_code find_terms(struct ranker *k, struct query *query, struct med_err *err)
+{
+    const struct med_index *x = k->index;
+    size_t n = query->term_count;
+    k->terms = med_arena_calloc(k->arena, x->segment_count + 1, sizeof *k->terms);
+    k->term_counts = med_arena_calloc(k->arena, x->segment_count + 1, sizeof *k->term_counts);
+    uint32_t *ordinals = med_arena_calloc(k->arena, x->segment_count * n + 1, sizeof *ordinals);
+    if (!k->terms || !k->term_counts || !ordinals) return out_of_memory(err);
+    for (size_t t = 0; t < n; t++) {
+        query->terms[t].df = 0;
+        for (uint32_t s = 0; s < x->segment_count; s++) {
+            uint32_t df = 0, *ordinal = &ordinals[s * n + t];
+            if (!med_lex_find(x->segments[s]->lex, query->terms[t].term, ordinal, &df)) *ordinal = MED_NO_TERM;
+            query->terms[t].df += df;
+        }
+        double df = (double)query->terms[t].df, all = (double)x->stats.chunk_count;
+        query->terms[t].idf = df > 0 ? (float)log(1 + (all - df + 0.5) / (df + 0.5)) : 0;
+    }
+    for (uint32_t s = 0; s < x->segment_count; s++) {
+        k->terms[s] = med_arena_calloc(k->arena, n + 1, sizeof **k->terms);
+        if (!k->terms[s]) return out_of_memory(err);
+        for (size_t t = 0; t < n; t++) {
+            if (ordinals[s * n + t] == MED_NO_TERM) continue;
+            k->terms[s][k->term_counts[s]++] = (struct med_lex_term){
+                .ordinal = ordinals[s * n + t], .weight = query->terms[t].idf * query->terms[t].count};
+        }
+    }
+    return MED_OK;
+}
+
+static enum med_code encode_query(struct ranker *k, struct med_ranking *ranking, struct med_err *err)
+{
+    const struct med_corpus_encoder *encoder = k->index->encoder;
+    if (!encoder || k->request->mode == MED_MODE_LEXICAL) return MED_OK;
+    size_t n = k->query->term_count;
+    uint32_t *rows = med_arena_calloc(k->arena, n + 1, sizeof *rows);
+    float *counts = med_arena_calloc(k->arena, n + 1, sizeof *counts);
+    float *vector = med_arena_calloc(k->arena, med_corpus_dim(encoder), sizeof *vector);
+    if (!rows || !counts || !vector) return out_of_memory(err);
+    struct med_bag bag = {.rows = rows, .counts = counts};
+    for (size_t t = 0; t < n; t++) {
+        uint32_t row = med_corpus_find(encoder, k->query->terms[t].term);
+        if (row == MED_NO_TERM) {
+            ranking->unknown_term_count++;
+            continue;
+        }
+        rows[bag.count] = row;
+        counts[bag.count++] = k->query->terms[t].count;
+    }
+    bool known;
+    med_corpus_encode(encoder, &bag, vector, &known);
+    if (known) k->vector = vector;
+    return MED_OK;
+}
+
+static struct med_lex_query lexical_query(const struct ranker *k, uint32_t segment)
+{
+    const struct med_index *x = k->index;
+    double avg = x->stats.chunk_count ? (double)x->stats.length_sum / (double)x->stats.chunk_count : 1;
+    return (struct med_lex_query){.terms = k->terms[segment], .term_count = k->term_counts[segment],
+        .k1 = (float)x->manifest->k1, .b = (float)x->manifest->b, .avg_len = (float)avg};
+}
+
+/* --- candidates --- */
+
+static bool add_candidate(struct ranker *k, uint32_t segment, uint32_t chunk)
+{
+    if (k->pool.count == k->pool.cap) {
+        size_t cap = k->pool.cap ? k->pool.cap * 2 : 1024;
+        struct candidate *grown = med_arena_alloc(k->arena, cap * sizeof *grown);
+        if (!grown) return false;
+        if (k->pool.count) memcpy(grown, k->pool.items, k->pool.count * sizeof *grown);
+        k->pool.items = grown;
+        k->pool.cap = cap;
+    }
+    k->pool.items[k->pool.count++] = (struct candidate){
+        .segment = segment, .chunk = chunk, .doc = k->index->segments[segment]->chunk_doc[chunk]};
+    return true;
+}
+
+static enum med_code lexical_half(struct ranker *k, size_t depth, struct med_err *err)
+{
+    struct med_hit *hits = med_arena_alloc(k->arena, depth * sizeof *hits);
+    if (!hits) return out_of_memory(err);
+    for (uint32_t s = 0; s < k->index->segment_count; s++) {
+        const struct med_segment *segment = k->index->segments[s];
+        const uint32_t *groups = k->request->group == MED_GROUP_DOCUMENT ? segment->chunk_doc : NULL;
+        struct med_lex_query q = lexical_query(k, s);
+        size_t count;
+        enum med_code code = med_lex_search(segment->lex, k->searcher->scratch, &q, k->filters[s], groups, depth, hits,
+            &count, err);
+        if (code) return code;
+        for (size_t i = 0; i < count; i++) {
+            if (!add_candidate(k, s, hits[i].chunk)) return out_of_memory(err);
+        }
+        k->pool.lexical_count += count;
+        k->pool.lexical_full |= count == depth;
+    }
+    return MED_OK;
+}
+
+/* Marks documents as they come and returns how many distinct ones the first `count` hits hold. */
+static size_t distinct_documents(const struct med_segment *s, const struct med_hit *hits, size_t count, uint64_t *seen)
+{
+    size_t distinct = 0;
+    memset(seen, 0, ((size_t)s->doc_count / 64 + 1) * sizeof *seen);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t d = s->chunk_doc[hits[i].chunk];
+        distinct += !(seen[d >> 6] >> (d & 63) & 1);
+        seen[d >> 6] |= 1ull << (d & 63);
+    }
+    return distinct;
+}
+
+/* Adds the best passage of each of the `depth` best documents (or the `depth` best passages): passages are asked for in growing
+ * numbers until enough documents are among them. */
+static enum med_code dense_segment(struct ranker *k, uint32_t s, size_t depth, struct med_err *err)
+{
+    const struct med_segment *segment = k->index->segments[s];
+    struct med_dense_params params = {.exact = k->request->exact_dense};
+    bool by_document = k->request->group == MED_GROUP_DOCUMENT;
+    uint64_t *seen = med_arena_alloc(k->arena, ((size_t)segment->doc_count / 64 + 1) * sizeof *seen);
+    if (!seen) return out_of_memory(err);
+    size_t ask = depth, count = 0;
+    struct med_hit *hits;
+    for (;;) {
+        if (ask > segment->chunk_count) ask = segment->chunk_count;
+        hits = med_arena_alloc(k->arena, (ask + 1) * sizeof *hits);
+        if (!hits) return out_of_memory(err);
+        enum med_code code = med_dense_search(segment->dense, k->vector, k->filters[s], &params, ask, hits, &count, err);
+        if (code) return code;
+        if (!by_document || count < ask || ask == segment->chunk_count) break;
+        if (distinct_documents(segment, hits, count, seen) >= depth) break;
+        ask *= 4;
+    }
+    memset(seen, 0, ((size_t)segment->doc_count / 64 + 1) * sizeof *seen);
+    size_t added = 0;
+    for (size_t i = 0; i < count && added < depth; i++) {
+        uint32_t d = segment->chunk_doc[hits[i].chunk];
+        if (by_document && (seen[d >> 6] >> (d & 63) & 1)) continue;
+        seen[d >> 6] |= 1ull << (d & 63);
+        if (!add_candidate(k, s, hits[i].chunk)) return out_of_memory(err);
+        added++;
+    }
+    k->pool.dense_full |= added == depth;
+    return MED_OK;
+}
+
+static enum med_code dense_half(struct ranker *k, size_t depth, struct med_err *err)
+{
+    for (uint32_t s = 0; s < k->index->segment_count; s++) {
+        if (!k->index->segments[s]->dense) continue;
+        enum med_code code = dense_segment(k, s, depth, err);
+        if (code) return code;
+    }
+    return MED_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->segment != y->segment) return x->segment < y->segment ? -1 : 1;
+    return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
+}
+
+static void remove_duplicates(struct pool *p)
+{
+    if (p->count == 0) return;
+    qsort(p->items, p->count, sizeof *p->items, by_place);
+    size_t kept = 1;
+    for (size_t i = 1; i < p->count; i++) {
+        if (by_place(&p->items[i], &p->items[kept - 1]) != 0) p->items[kept++] = p->items[i];
+    }
+    p->count = kept;
+}
+
+/* Both scores for every candidate; candidates are in order of place. */
+static enum med_code score_candidates(struct ranker *k, struct med_err *err)
+{
+    struct pool *p = &k->pool;
+    uint32_t *chunks = med_arena_alloc(k->arena, (p->count + 1) * sizeof *chunks);
+    float *scores = med_arena_alloc(k->arena, (p->count + 1) * sizeof *scores);
+    if (!chunks || !scores) return out_of_memory(err);
+    for (size_t begin = 0, end; begin < p->count; begin = end) {
+        uint32_t s = p->items[begin].segment;
+        for (end = begin; end < p->count && p->items[end].segment == s; end++) chunks[end] = p->items[end].chunk;
+        if (k->request->mode != MED_MODE_DENSE) {
+            struct med_lex_query q = lexical_query(k, s);
+            enum med_code code = med_lex_score(k->index->segments[s]->lex, k->searcher->scratch, &q, chunks + begin,
+                end - begin, scores, err);
+            if (code) return code;
+            for (size_t i = begin; i < end; i++) p->items[i].lexical = scores[i - begin];
+        }
+        if (k->vector && k->index->segments[s]->dense) {
+            enum med_code code = med_dense_score(k->index->segments[s]->dense, k->vector, chunks + begin, end - begin,
+                scores, err);
+            if (code) return code;
+            for (size_t i = begin; i < end; i++) p->items[i].dense = scores[i - begin];
+        }
+    }
+    return MED_OK;
+}
+
+/* --- fusion --- */
+
+static int by_lexical(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->lexical != y->lexical) return x->lexical > y->lexical ? -1 : 1;
+    return by_place(a, b);
+}
+
+static int by_dense(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->dense != y->dense) return x->dense > y->dense ? -1 : 1;
+    return by_place(a, b);
+}
+
+static int by_score(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    return by_place(a, b);
+}
+
+static void fuse_convex(struct ranker *k, struct med_ranking *ranking)
+{
+    struct pool *p = &k->pool;
+    for (size_t i = 0; i < p->count; i++) {
+        ranking->lexical_max = fmax(ranking->lexical_max, p->items[i].lexical);
+        ranking->dense_max = fmax(ranking->dense_max, p->items[i].dense);
+    }
+    double w = ranking->fusion_weight;
+    for (size_t i = 0; i < p->count; i++) {
+        struct candidate *c = &p->items[i];
+        c->lexical_part = ranking->lexical_max > 0 ? (1 - w) * c->lexical / ranking->lexical_max : 0;
+        c->dense_part = ranking->dense_max > 0 ? w * fmax(c->dense, 0) / ranking->dense_max : 0;
+        c->score = c->lexical_part + c->dense_part;
+    }
+}
+
+static void fuse_rrf(struct ranker *k)
+{
+    struct pool *p = &k->pool;
+    const double scale = (RRF_K + 1) / 2;
+    qsort(p->items, p->count, sizeof *p->items, by_dense);
+    for (size_t i = 0; i < p->count; i++) p->items[i].dense_part = scale / (RRF_K + 1 + (double)i);
+    qsort(p->items, p->count, sizeof *p->items, by_lexical);
+    for (size_t i = 0; i < p->count; i++) {
+        struct candidate *c = &p->items[i];
+        c->lexical_part = c->lexical > 0 ? scale / (RRF_K + 1 + (double)i) : 0;
+        c->score = c->lexical_part + c->dense_part;
+    }
+}
+
+static double effective_weight(const struct ranker *k, enum med_mode mode)
+{
+    if (mode == MED_MODE_LEXICAL) return 0;
+    if (mode == MED_MODE_DENSE) return 1;
+    double asked = k->request->fusion_weight;
+    return asked >= 0 ? asked : k->index->manifest->fusion_weight;
+}
+
+/* One result per work, best passage first; or every passage. */
+static enum med_code collect(struct ranker *k, struct med_ranking *ranking, struct med_err *err)
+{
+    struct pool *p = &k->pool;
+    if (p->count) qsort(p->items, p->count, sizeof *p->items, by_score);
+    ranking->items = med_arena_alloc(k->arena, (p->count + 1) * sizeof *ranking->items);
+    size_t slots = 16;
+    while (slots < p->count * 2) slots *= 2;
+    uint64_t *seen = med_arena_calloc(k->arena, slots, sizeof *seen); /* works; 0 = free slot */
+    if (!ranking->items || !seen) return out_of_memory(err);
+    ranking->count = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        const struct candidate *c = &p->items[i];
+        if (k->request->group == MED_GROUP_DOCUMENT) {
+            uint64_t work = k->index->segments[c->segment]->docs[c->doc].work | 1;
+            size_t slot = work * 0x9E3779B97F4A7C15ull & (slots - 1);
+            while (seen[slot] && seen[slot] != work) slot = (slot + 1) & (slots - 1);
+            if (seen[slot]) continue;
+            seen[slot] = work;
+        }
+        ranking->items[ranking->count++] = (struct med_ranked){.segment = c->segment, .doc = c->doc, .chunk = c->chunk,
+            .score = c->score, .lexical = c->lexical, .dense = c->dense, .lexical_part = c->lexical_part,
+            .dense_part = c->dense_part};
+    }
+    return MED_OK;
+}
+
+static enum med_code fill_pool(struct ranker *k, size_t depth, struct med_ranking *ranking, struct med_err *err)
+{
+    k->pool = (struct pool){0};
+    enum med_code code = MED_OK;
+    uint64_t t0 = med_now_ns();
+    if (ranking->mode != MED_MODE_DENSE) code = lexical_half(k, depth, err);
+    uint64_t t1 = med_now_ns();
+    if (!code && ranking->mode != MED_MODE_LEXICAL) code = dense_half(k, depth, err);
+    uint64_t t2 = med_now_ns();
+    if (code) return code;
+    remove_duplicates(&k->pool);
+    code = score_candidates(k, err);
+    if (code) return code;
+    if (k->request->fusion == MED_FUSION_RRF && ranking->mode == MED_MODE_HYBRID) fuse_rrf(k);
+    else fuse_convex(k, ranking);
+    code = collect(k, ranking, err);
+    ranking->ns.lexical += t1 - t0;
+    ranking->ns.dense += t2 - t1;
+    ranking->ns.fuse += med_now_ns() - t2;
+    return code;
+}
+
+enum med_code rank_query(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, struct query *query, struct med_arena *arena, struct med_ranking *ranking,
+    struct med_err *err)
+{
+    struct ranker k = {.index = index, .searcher = searcher, .request = request, .query = query, .arena = arena};
+    ranking->query_term_count = (uint32_t)query->term_count;
+    enum med_code code = make_filters(&k, err);
+    if (!code) code = find_terms(&k, query, err);
+    if (!code) code = encode_query(&k, ranking, err);
+    if (code) return code;
+    ranking->mode = request->mode == MED_MODE_HYBRID && !k.vector ? MED_MODE_LEXICAL : request->mode;
+    ranking->fusion_weight = effective_weight(&k, ranking->mode);
+    if (ranking->mode == MED_MODE_DENSE && !k.vector) return MED_OK; /* no word of the query has a vector */
+
+    size_t wanted = (size_t)request->offset + request->limit;
+    size_t depth = request->pool_depth ? request->pool_depth : MED_POOL_DEPTH_DEFAULT;
+    if (depth < wanted) depth = wanted;
+    for (;;) {
+        if (depth > MED_POOL_DEPTH_MAX) depth = MED_POOL_DEPTH_MAX;
+        code = fill_pool(&k, depth, ranking, err);
+        bool more = k.pool.lexical_full || k.pool.dense_full;
+        if (code || ranking->count >= wanted || !more || depth == MED_POOL_DEPTH_MAX) break;
+        depth *= 2; /* many candidates were versions of the same work */
+    }
+    ranking->total = ranking->mode == MED_MODE_LEXICAL || !k.pool.lexical_full ? ranking->count : k.pool.lexical_count;
+    ranking->total_exact = !k.pool.lexical_full && ranking->mode == MED_MODE_LEXICAL;
+    return code;
+}
+
+enum med_code med_rank(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, struct med_arena *arena, struct med_ranking **ret_ranking,
+    struct med_err *err)
+{
+    struct med_ranking *ranking = med_arena_calloc(arena, 1, sizeof *ranking);
+    if (!ranking) return out_of_memory(err);
+    struct query query;
+    uint64_t start = med_now_ns();
+    enum med_code code = query_analyse(searcher->analyzer, request->query, arena, &query, err);
+    ranking->ns.analyse = med_now_ns() - start;
+    if (!code) code = rank_query(index, searcher, request, &query, arena, ranking, err);
+    if (code) return code;
+    *ret_ranking = ranking;
+    return MED_OK;
+}
+
+enum med_code med_searcher_new(struct med_searcher **ret_searcher, struct med_err *err)
+{
+    struct med_searcher *s = med_calloc(1, sizeof *s);
+    if (!s) return med_fail(err, MED_E_NOMEM, "out of memory for a search thread");
+    enum med_code code = med_analyzer_new(&s->analyzer, err);
+    if (!code) code = med_lex_scratch_new(&s->scratch, err);
+    if (code) {
+        med_searcher_free(&s);
+        return code;
+    }
+    *ret_searcher = s;
+    return MED_OK;
+}
+
+void med_searcher_free(struct med_searcher **searcher)
+{
+    struct med_searcher *s = *searcher;
+    if (!s) return;
+    med_analyzer_free(&s->analyzer);
+    med_lex_scratch_free(&s->scratch);
+    med_free(s);
+    *searcher = NULL;
+}
+
+const char *med_mode_name(enum med_mode mode)
+{
+    switch (mode) {
+    case MED_MODE_HYBRID: return "hybrid";
+    case MED_MODE_LEXICAL: return "lexical";
+    case MED_MODE_DENSE: return "dense";
+    case MED_MODE_COUNT: break;
+    }
+    return "unknown";
+}
+
+bool med_mode_parse(struct med_str name, enum med_mode *ret_mode)
+{
+    for (enum med_mode m = 0; m < MED_MODE_COUNT; m++) {
+        if (med_str_eq(name, med_str_of(med_mode_name(m)))) {
+            *ret_mode = m;
+            return true;
+        }
+    }
+    return false;
+}

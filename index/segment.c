@@ -1,0 +1,176 @@
+/* Opening and checking a segment. The maps' contents were checksummed; their structure is validated all the same, because a
+ * checksum says that the bytes are what was written, not that what was written makes sense. */
+#include "index/segment.h"
+
+#include "common/limits.h"
+#include "common/mem.h"
+#include "index/evidence.h"
+
+#include <math.h>
+
+enum { MAP_DOCUMENTS, MAP_CHUNKS, MAP_LEXICON, MAP_POSTINGS, MAP_LENGTHS, MAP_VECTORS, MAP_GRAPH, MAP_COUNT };
+static const char *const map_names[MAP_COUNT] = {"documents", "chunks", "lexicon", "postings", "lengths", "vectors",
+    "graph"};
+_Static_assert(MAP_COUNT <= sizeof((struct med_segment){0}.maps) / sizeof(struct med_map), "maps fit");
+
+static enum med_code corrupt(struct med_err *err, const struct med_segment *s, const char *what)
+{
+    return med_fail(err, MED_E_CORRUPT, "segment %s: %s", s->ref->id, what);
+}
+
+static bool has_file(const struct med_segment_ref *ref, const char *name)
+{
+    for (size_t i = 0; i < ref->file_count; i++) {
+        if (strcmp(ref->files[i].name, name) == 0) return true;
+    }
+    return false;
+}
+
+/* Header and exact size; *ret_count rows. */
+static bool table_header(struct med_map map, const char *magic, struct med_tables_header *ret_header)
+{
+    if (map.len < sizeof *ret_header) return false;
+    memcpy(ret_header, map.ptr, sizeof *ret_header);
+    return memcmp(ret_header->magic, magic, sizeof ret_header->magic) == 0;
+}
+
+static enum med_code open_documents(struct med_segment *s, struct med_err *err)
+{
+    struct med_map map = s->maps[MAP_DOCUMENTS];
+    struct med_tables_header h;
+    if (!table_header(map, MED_DOCS_MAGIC, &h)) return corrupt(err, s, "the document table has no header");
+    uint64_t rows = (uint64_t)h.count * sizeof *s->docs;
+    if (map.len - sizeof h < rows || map.len - sizeof h - rows != h.heap_len)
+        return corrupt(err, s, "the document table has the wrong size");
+    s->docs = (const struct med_doc_row *)(map.ptr + sizeof h);
+    s->doc_count = h.count;
+    s->heap = (const char *)map.ptr + sizeof h + rows;
+    s->heap_len = h.heap_len;
+    return MED_OK;
+}
+
+static enum med_code open_chunks(struct med_segment *s, struct med_err *err)
+{
+    struct med_map map = s->maps[MAP_CHUNKS];
+    struct med_tables_header h;
+    if (!table_header(map, MED_CHUNKS_MAGIC, &h)) return corrupt(err, s, "the chunk table has no header");
+    uint64_t docs_len = ((uint64_t)h.count * 4 + 7) / 8 * 8;
+    uint64_t rows_len = (uint64_t)h.count * sizeof *s->chunks;
+    uint64_t hash_len = (uint64_t)h.count * sizeof *s->chunk_hash;
+    if (map.len - sizeof h != docs_len + rows_len + hash_len)
+        return corrupt(err, s, "the chunk table has the wrong size");
+    const uint8_t *p = map.ptr + sizeof h;
+    s->chunk_count = h.count;
+    s->chunk_doc = (const uint32_t *)p;
+    s->chunks = (const struct med_chunk_row *)(p + docs_len);
+    s->chunk_hash = (const uint64_t *)(p + docs_len + rows_len);
+    return MED_OK;
+}
+
+/* What every later access relies on: ranges of strings, and chunks that tile the documents in order. */
+static enum med_code validate_tables(const struct med_segment *s, struct med_err *err)
+{
+    uint32_t next = 0;
+    for (uint32_t d = 0; d < s->doc_count; d++) {
+        const struct med_doc_row *row = &s->docs[d];
+        if ((uint64_t)row->id + row->id_len > s->heap_len || (uint64_t)row->source_id + row->source_id_len > s->heap_len ||
+            row->id_len == 0 || row->source >= MED_SOURCE_COUNT || row->evidence >= MED_EVIDENCE_COUNT)
+            return corrupt(err, s, "a document row is out of range");
+        if (row->first_chunk != next || row->chunk_count > s->chunk_count - next)
+            return corrupt(err, s, "documents and chunks disagree");
+        for (uint32_t c = next; c < next + row->chunk_count; c++) {
+            if (s->chunk_doc[c] != d || s->chunks[c].start > s->chunks[c].end)
+                return corrupt(err, s, "a chunk row is out of range");
+        }
+        next += row->chunk_count;
+    }
+    if (next != s->chunk_count) return corrupt(err, s, "documents and chunks disagree");
+    return MED_OK;
+}
+
+static enum med_code open_parts(struct med_segment *s, struct med_err *err)
+{
+    enum med_code code = open_documents(s, err);
+    if (!code) code = open_chunks(s, err);
+    if (!code) code = validate_tables(s, err);
+    if (!code) code = med_lex_open(s->maps[MAP_LEXICON], s->maps[MAP_POSTINGS], s->maps[MAP_LENGTHS], &s->lex, err);
+    if (code) return code;
+    if (med_lex_chunk_count(s->lex) != s->chunk_count)
+        return corrupt(err, s, "the lexical index has another number of passages");
+    if (!s->maps[MAP_GRAPH].ptr) return MED_OK;
+    code = med_dense_open(s->maps[MAP_VECTORS], s->maps[MAP_GRAPH], &s->dense, err);
+    if (code) return code;
+    if (med_dense_count(s->dense) != s->chunk_count)
+        return corrupt(err, s, "the dense index has another number of passages");
+    return MED_OK;
+}
+
+enum med_code med_segment_open(const struct med_pin *pin, const struct med_segment_ref *ref, bool verify,
+    struct med_segment **ret_segment, struct med_err *err)
+{
+    struct med_segment *s = med_calloc(1, sizeof *s);
+    if (!s) return med_fail(err, MED_E_NOMEM, "out of memory while opening segment %s", ref->id);
+    s->ref = ref;
+    enum med_code code = MED_OK;
+    for (int i = 0; !code && i < MAP_COUNT; i++) {
+        bool optional = i == MAP_VECTORS || i == MAP_GRAPH;
+        if (optional && !has_file(ref, map_names[i])) continue;
+        code = med_pin_map(pin, ref, map_names[i], verify, &s->maps[i], err);
+    }
+    if (!code) code = open_parts(s, err);
+    if (code) {
+        med_segment_close(&s);
+        return code;
+    }
+    *ret_segment = s;
+    return MED_OK;
+}
+
+void med_segment_close(struct med_segment **segment)
+{
+    struct med_segment *s = *segment;
+    if (!s) return;
+    med_lex_free(&s->lex);
+    med_dense_free(&s->dense);
+    for (int i = 0; i < MAP_COUNT; i++) med_map_close(&s->maps[i]);
+    med_free(s);
+    *segment = NULL;
+}
+
+struct med_str med_segment_doc_id(const struct med_segment *s, uint32_t doc)
+{
+    return (struct med_str){.ptr = s->heap + s->docs[doc].id, .len = s->docs[doc].id_len};
+}
+
+struct med_str med_segment_source_id(const struct med_segment *s, uint32_t doc)
+{
+    return (struct med_str){.ptr = s->heap + s->docs[doc].source_id, .len = s->docs[doc].source_id_len};
+}
+
+/* Every stored vector has length one, or is the zero of a passage without known terms. */
+static enum med_code check_vectors(const struct med_segment *s, struct med_err *err)
+{
+    float row[MED_DIM_MAX];
+    uint32_t dim = med_dense_dim(s->dense);
+    for (uint32_t c = 0; c < s->chunk_count; c++) {
+        enum med_code code = med_dense_row(s->dense, c, row, err);
+        if (code) return code;
+        double norm = 0;
+        for (uint32_t i = 0; i < dim; i++) norm += (double)row[i] * row[i];
+        if (!(norm == 0 || fabs(norm - 1) < 0.02))
+            return med_fail(err, MED_E_CORRUPT, "segment %s: the vector of passage %u has squared length %g", s->ref->id,
+                c, norm);
+    }
+    return MED_OK;
+}
+
+enum med_code med_segment_check(const struct med_segment *s, struct med_err *err)
+{
+    for (uint32_t d = 1; d < s->doc_count; d++) {
+        if (med_str_cmp(med_segment_doc_id(s, d - 1), med_segment_doc_id(s, d)) >= 0)
+            return corrupt(err, s, "document ids are out of order");
+    }
+    enum med_code code = med_lex_check(s->lex, err);
+    if (!code && s->dense) code = check_vectors(s, err);
+    return code;
+}
