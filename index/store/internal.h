@@ -1,0 +1,79 @@
+/* What the files of this folder share. Not for others, except tests. */
+#pragma once
+
+#include "index/store/compress.h"
+#include "index/store/lmdb_env.h"
+#include "index/store/record.h"
+#include "index/store/store.h"
+
+#include <pthread.h>
+
+enum store_table {
+    TABLE_HEADS,
+    TABLE_VERSIONS,
+    TABLE_ALIASES,
+    TABLE_INPUTS,
+    TABLE_DICTS,
+    TABLE_META,
+    TABLE_COUNT
+};
+
+#define STORE_DICTS_MAX 64
+/* A batch takes no more than this, so that its room in the map can be known before it begins
+ * (lmdb_env.h). Twice: pages that split are half full. Twice again for heads, aliases and branches
+ * of very small documents. */
+#define STORE_BATCH_BYTES_MAX MED_GIB
+#define STORE_ROOM_BYTES (4 * STORE_BATCH_BYTES_MAX)
+#define STORE_MAP_BYTES (1024 * MED_GIB)
+#define STORE_FIRST_TRAINING                                                                       \
+    2000 /* documents; then again whenever the store has grown so many times: */
+#define STORE_TRAINING_GROWTH 50
+
+struct med_store {
+    struct med_env *env; /* perhaps shared with other stores of this process */
+    bool read_only;
+    pthread_mutex_t dict_mutex; /* guards the two below; entries stay until the store is closed */
+    struct med_dict *dicts[STORE_DICTS_MAX];
+    size_t dict_count;
+};
+
+/* med_store_open with other sizes: tests of map growth. */
+enum med_code store_open_sized(const char *dir, enum med_store_mode mode, uint64_t map_bytes,
+    uint64_t room_bytes, struct med_store **ret_store, struct med_err *err) MED_CHECK;
+
+/* The dictionary with this id, loaded on first use. Borrowed from the store. */
+enum med_code store_dict(struct med_store *store, struct med_txn *txn, uint32_t id,
+    const struct med_dict **ret_dict, struct med_err *err) MED_CHECK;
+/* Gives a committed dictionary to the store (takes it, frees it when there is no place). */
+void store_dict_add(struct med_store *store, struct med_dict **dict);
+
+enum med_code store_state_read(
+    struct med_txn *txn, struct med_store_state *ret_state, struct med_err *err) MED_CHECK;
+enum med_code store_state_write(
+    struct med_txn *txn, const struct med_store_state *state, struct med_err *err) MED_CHECK;
+
+/* Reads a head. MED_E_NOT_FOUND leaves err alone. Aliases borrow from the map. */
+enum med_code store_head(struct med_txn *txn, struct med_str id, struct med_head *ret_head,
+    struct med_err *err) MED_CHECK;
+/* The encoded document of a record's bytes, checked against its hash, in the arena. MED_E_GONE for
+ * a deletion. */
+enum med_code store_unpack(struct med_store *store, struct med_txn *txn, struct med_zctx *zctx,
+    struct med_str bytes, struct med_arena *arena, struct med_str *ret_raw,
+    struct med_hash128 *ret_hash, struct med_err *err) MED_CHECK;
+
+struct med_batch {
+    struct med_store *store;
+    struct med_txn *txn;
+    struct med_zctx *zctx;
+    struct med_arena *arena; /* of one put */
+    struct med_store_state state;
+    struct med_dict *new_dict;   /* trained in this batch: the store's once it is committed */
+    const struct med_dict *dict; /* in use; NULL = none */
+    struct med_buf raw, packed, record, head;
+    uint64_t bytes;
+    enum med_code code; /* the first failed write: the batch can only be aborted then */
+};
+
+/* Trains a dictionary from what is there and makes it the one in use; once per batch. Does nothing
+ * (and tries again later) when the documents are too alike for one. */
+enum med_code batch_train(struct med_batch *batch, struct med_err *err) MED_CHECK;
