@@ -1,43 +1,49 @@
 /* Sentence ends in medical prose.
  *
- * A line break always ends a sentence: bodies hold one paragraph per line. Within a line, a full stop, question or
- * exclamation mark is a candidate; what follows it at once (closing brackets and quotes, citation numbers as in
- * "mortality.12" or "mortality. [12]") still belongs to the sentence. The candidate is an end if white space follows
- * and the next word can open a sentence, unless the word before the full stop is
+ * A line break always ends a sentence: bodies hold one paragraph per line. Within a line, a full
+ * stop, question or exclamation mark is a candidate; what follows it at once (closing brackets and
+ * quotes, citation numbers as in "mortality.12" or "mortality. [12]") still belongs to the
+ * sentence. The candidate is an end if white space follows and the next word can open a sentence,
+ * unless the word before the full stop is
  *
  *   - an abbreviation that never ends a sentence ("vs.", "e.g.", "Dr.", "Fig."),
  *   - one that stands before numbers ("No. 5", "Dec. 2019"),
- *   - one that often ends a sentence, or a single capital ("et al.", "U.S.", "J. Smith", "vitamin D."): then the next
- *     word must be one that opens sentences ("The", "We", "Patients") or the word before must be one that takes a
- *     letter ("vitamin", "hepatitis"),
+ *   - one that often ends a sentence, or a single capital ("et al.", "U.S.", "J. Smith", "vitamin
+ * D."): then the next word must be one that opens sentences ("The", "We", "Patients") or the word
+ * before must be one that takes a letter ("vitamin", "hepatitis"),
  *   - the number or letter of an enumeration at the very start of the sentence ("1. Age above 60").
  *
- * Chinese and Japanese stops end a sentence without white space. The lists are short on purpose: a missed end makes a
- * passage slightly longer, a false one tears a statement from its condition. */
+ * Chinese and Japanese stops end a sentence without white space. The lists are short on purpose: a
+ * missed end makes a passage slightly longer, a false one tears a statement from its condition. */
 #include "index/document/sentences.h"
 
 #include "common/mem.h"
 #include "common/unicode.h"
 
-static const char *const NEVER_LAST[] = {"e.g", "eg", "i.e", "ie", "vs", "v.s", "cf", "viz", "ca", "approx", "resp",
-    "dr", "drs", "prof", "mr", "mrs", "ms", "st", "mt", "fig", "figs", "tab", "eq", "eqs", "eqn", "ref", "refs",
-    "sect", "chap", "suppl", "supp", "ssp", "subsp", "incl", "excl", "esp", "dept", "univ", "assoc", "z.b", "p.ex"};
-static const char *const BEFORE_NUMBERS[] = {"no", "nos", "nr", "vol", "p", "pp", "ed", "art", "sec", "jan", "feb",
-    "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "n", "gen", "cat"};
-static const char *const OFTEN_LAST[] = {"al", "etc", "inc", "ltd", "co", "corp", "jr", "sr", "sp", "spp", "ph.d",
-    "m.d", "bros", "var"};
-static const char *const TAKES_LETTER[] = {"vitamin", "hepatitis", "type", "types", "group", "groups", "grade",
-    "class", "influenza", "factor", "arm", "cohort", "stage", "protein", "immunoglobulin", "part", "panel", "level",
-    "category", "streptococcus", "antigen", "and", "or", "troponin", "apolipoprotein", "cyclosporine", "cyclosporin",
-    "amphotericin", "model", "site", "center", "centre", "drug", "treatment", "hemophilia", "haemophilia", "child"};
-static const char *const OPENERS[] = {"the", "we", "in", "this", "these", "our", "a", "an", "however", "it", "there",
-    "their", "they", "that", "those", "to", "of", "for", "from", "with", "at", "on", "as", "by", "after", "all",
-    "although", "among", "both", "but", "compared", "conversely", "during", "each", "finally", "furthermore",
-    "here", "if", "its", "moreover", "most", "no", "nevertheless", "one", "only", "overall", "other", "patients",
-    "results", "methods", "method", "conclusion", "conclusions", "background", "objective", "objectives",
-    "participants", "data", "women", "men", "children", "several", "since", "some", "such", "thus", "therefore",
-    "two", "three", "using", "when", "whereas", "while", "further", "future", "additionally", "also", "because",
-    "between", "similarly", "subjects", "she", "he", "his", "her", "is", "are", "can", "not", "under", "without"};
+static const char *const NEVER_LAST[] = {"e.g", "eg", "i.e", "ie", "vs", "v.s", "cf", "viz", "ca",
+    "approx", "resp", "dr", "drs", "prof", "mr", "mrs", "ms", "st", "mt", "fig", "figs", "tab",
+    "eq", "eqs", "eqn", "ref", "refs", "sect", "chap", "suppl", "supp", "ssp", "subsp", "incl",
+    "excl", "esp", "dept", "univ", "assoc", "z.b", "p.ex"};
+static const char *const BEFORE_NUMBERS[] = {"no", "nos", "nr", "vol", "p", "pp", "ed", "art",
+    "sec", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "n",
+    "gen", "cat"};
+static const char *const OFTEN_LAST[] = {
+    "al", "etc", "inc", "ltd", "co", "corp", "jr", "sr", "sp", "spp", "ph.d", "m.d", "bros", "var"};
+static const char *const TAKES_LETTER[] = {"vitamin", "hepatitis", "type", "types", "group",
+    "groups", "grade", "class", "influenza", "factor", "arm", "cohort", "stage", "protein",
+    "immunoglobulin", "part", "panel", "level", "category", "streptococcus", "antigen", "troponin",
+    "apolipoprotein", "cyclosporine", "cyclosporin", "amphotericin", "model", "site", "center",
+    "centre", "drug", "treatment", "hemophilia", "haemophilia", "child"};
+static const char *const OPENERS[] = {"the", "we", "in", "this", "these", "our", "a", "an",
+    "however", "it", "there", "their", "they", "that", "those", "to", "of", "for", "from", "with",
+    "at", "on", "as", "by", "after", "all", "although", "among", "both", "but", "compared",
+    "conversely", "during", "each", "finally", "furthermore", "here", "if", "its", "moreover",
+    "most", "no", "nevertheless", "one", "only", "overall", "other", "patients", "results",
+    "methods", "method", "conclusion", "conclusions", "background", "objective", "objectives",
+    "participants", "data", "women", "men", "children", "several", "since", "some", "such", "thus",
+    "therefore", "two", "three", "using", "when", "whereas", "while", "further", "future",
+    "additionally", "also", "because", "between", "similarly", "subjects", "she", "he", "his",
+    "her", "is", "are", "can", "not", "under", "without"};
 
 /* Case-insensitive for ASCII; lists are lower case. */
 static bool in_list(struct med_str word, const char *const *list, size_t count)
@@ -76,7 +82,13 @@ static bool is_letter(char c)
     return is_upper(c) || is_lower(c);
 }
 
-/* Length of a Chinese or Japanese stop at pos: ideographic full stop, full-width ! and ?; else 0. */
+static bool is_stop(char c)
+{
+    return c == '.' || c == '?' || c == '!';
+}
+
+/* Length of a Chinese or Japanese stop at pos: ideographic full stop, full-width ! and ?; else 0.
+ */
 static size_t wide_stop(struct med_str s, size_t pos)
 {
     if (s.len - pos < 3) return 0;
@@ -93,7 +105,8 @@ static size_t closer(struct med_str s, size_t pos)
     if (c == ')' || c == ']' || c == '}' || c == '"' || c == '\'') return 1;
     if (s.len - pos >= 2 && memcmp(s.ptr + pos, "\xc2\xbb", 2) == 0) return 2;
     if (s.len - pos < 3) return 0;
-    static const char *const WIDE[] = {"\xe2\x80\x9d", "\xe2\x80\x99", "\xef\xbc\x89", "\xe3\x80\x8d"};
+    static const char *const WIDE[] = {
+        "\xe2\x80\x9d", "\xe2\x80\x99", "\xef\xbc\x89", "\xe3\x80\x8d"};
     for (size_t i = 0; i < sizeof WIDE / sizeof *WIDE; i++) {
         if (memcmp(s.ptr + pos, WIDE[i], 3) == 0) return 3;
     }
@@ -105,7 +118,8 @@ static bool is_citation_byte(char c)
     return is_digit(c) || c == ',' || c == '-' || (unsigned char)c >= 0x80; /* dashes */
 }
 
-/* Where citation numbers that follow a stop end: "mortality.12,13 The" and "mortality. [12] The"; else pos. */
+/* Where citation numbers that follow a stop end: "mortality.12,13 The" and "mortality. [12] The";
+ * else pos. */
 static size_t skip_citation(struct med_str s, size_t stop, size_t pos)
 {
     size_t at = pos;
@@ -122,7 +136,8 @@ static size_t skip_citation(struct med_str s, size_t stop, size_t pos)
     return at == s.len || med_is_space(s.ptr[at]) ? at : pos;
 }
 
-/* The word that ends just before `end`, without opening brackets and quotes, not reaching before `start`. */
+/* The word that ends just before `end`, without opening brackets and quotes, not reaching before
+ * `start`. */
 static struct med_str word_before(struct med_str s, size_t start, size_t end)
 {
     size_t at = end;
@@ -176,14 +191,15 @@ static bool wide_can_open(struct med_str s, size_t pos)
     return !cased || med_char_is_upper(cp);
 }
 
-/* Is the full stop at `stop`, in a sentence from `start`, an end when the next word is at `next`? */
+/* Is the full stop at `stop`, in a sentence from `start`, an end when the next word is at `next`?
+ */
 static bool full_stop_ends(struct med_str s, size_t start, size_t stop, size_t next)
 {
     struct med_str word = word_before(s, start, stop);
     char c = s.ptr[next];
     if (word.ptr == s.ptr + start && is_enumerator(word)) return false;
     if (IN_LIST(word, NEVER_LAST)) return false;
-    if (is_digit(c)) return !IN_LIST(word, BEFORE_NUMBERS);
+    if (is_digit(c) && IN_LIST(word, BEFORE_NUMBERS)) return false;
     if (is_lower(c) && !is_lower_name(s, next)) return false;
     if ((unsigned char)c >= 0x80 && !wide_can_open(s, next)) return false;
     if (strchr(",;:)]}/%=<>+-", c)) return false;
@@ -198,14 +214,15 @@ static bool full_stop_ends(struct med_str s, size_t start, size_t stop, size_t n
     return true;
 }
 
-/* If the stop at `stop` ends the sentence that began at `start`: the end of the sentence, else 0. */
+/* If the stop at `stop` ends the sentence that began at `start`: the end of the sentence, else 0.
+ */
 static size_t sentence_end(struct med_str s, size_t start, size_t stop)
 {
     size_t end = stop, step = wide_stop(s, stop);
     bool wide = step > 0;
     char mark = s.ptr[stop];
     end += wide ? step : 1;
-    while (end < s.len && (s.ptr[end] == '.' || s.ptr[end] == '?' || s.ptr[end] == '!')) end++;
+    while (end < s.len && is_stop(s.ptr[end])) end++;
     while (end < s.len && (step = closer(s, end)) > 0) end += step;
     if (wide) return end;
     end = skip_citation(s, stop, end);
@@ -241,6 +258,7 @@ bool med_sentence_next(struct med_sentence_iter *it, struct med_span *ret_span)
             end = at;
         } else if ((unsigned char)s.ptr[at] < 0x80 || wide_stop(s, at) > 0) {
             end = sentence_end(s, start, at);
+            while (at + 1 < s.len && is_stop(s.ptr[at]) && is_stop(s.ptr[at + 1])) at++;
         }
     }
     if (end == 0) end = s.len;
@@ -250,8 +268,8 @@ bool med_sentence_next(struct med_sentence_iter *it, struct med_span *ret_span)
     return true;
 }
 
-enum med_code med_sentences(struct med_str text, struct med_arena *arena, struct med_span **ret_spans,
-    size_t *ret_count, struct med_err *err)
+enum med_code med_sentences(struct med_str text, struct med_arena *arena,
+    struct med_span **ret_spans, size_t *ret_count, struct med_err *err)
 {
     if (text.len > UINT32_MAX)
         return med_fail(err, MED_E_LIMIT, "a text of %zu bytes is too long to split", text.len);

@@ -6,7 +6,8 @@
 
 static const struct med_str SEPARATOR = {"\n\n", 2};
 
-/* Bytes of the text with `piece` appended to `len` bytes; separators stand between non-empty pieces only. */
+/* Bytes of the text with `piece` appended to `len` bytes; separators stand between non-empty pieces
+ * only. */
 static size_t extended(size_t len, struct med_str piece)
 {
     if (piece.len == 0) return len;
@@ -26,7 +27,8 @@ static struct med_span append(char *bytes, size_t *len, struct med_str piece)
     return span;
 }
 
-/* No sum can wrap: each piece lies in memory, and the loop stops at the first step beyond the limit. */
+/* No sum can wrap: each piece lies in memory, and the loop stops at the first step beyond the
+ * limit. */
 static enum med_code text_size(const struct med_doc *doc, size_t *ret_size, struct med_err *err)
 {
     size_t size = doc->title.len;
@@ -35,8 +37,9 @@ static enum med_code text_size(const struct med_doc *doc, size_t *ret_size, stru
         if (size <= MED_DOC_TEXT_BYTES_MAX) size = extended(size, doc->sections[i].body);
     }
     if (size > MED_DOC_TEXT_BYTES_MAX)
-        return med_fail(err, MED_E_LIMIT, "the document " MED_STR_FMT " has more than %llu MiB of text",
-            MED_STR_ARG(doc->id), MED_DOC_TEXT_BYTES_MAX / MED_MIB);
+        return med_fail(err, MED_E_LIMIT,
+            "the document " MED_STR_FMT " has more than %llu MiB of text", MED_STR_ARG(doc->id),
+            MED_DOC_TEXT_BYTES_MAX / MED_MIB);
     *ret_size = size;
     return MED_OK;
 }
@@ -46,8 +49,9 @@ enum med_code med_text_make(const struct med_doc *doc, struct med_arena *arena,
 {
     size_t size;
     if (doc->section_count > MED_DOC_SECTIONS_MAX)
-        return med_fail(err, MED_E_LIMIT, "the document " MED_STR_FMT " has more than %llu sections",
-            MED_STR_ARG(doc->id), MED_DOC_SECTIONS_MAX);
+        return med_fail(err, MED_E_LIMIT,
+            "the document " MED_STR_FMT " has more than %llu sections", MED_STR_ARG(doc->id),
+            MED_DOC_SECTIONS_MAX);
     enum med_code code = text_size(doc, &size, err);
     if (code != MED_OK) return code;
 
@@ -55,7 +59,8 @@ enum med_code med_text_make(const struct med_doc *doc, struct med_arena *arena,
     char *bytes = med_arena_alloc(arena, size + 1);
     struct med_span *spans = med_arena_calloc(arena, 2 * doc->section_count + 1, sizeof *spans);
     if (!text || !bytes || !spans)
-        return med_fail(err, MED_E_NOMEM, "no memory for the text of " MED_STR_FMT, MED_STR_ARG(doc->id));
+        return med_fail(
+            err, MED_E_NOMEM, "no memory for the text of " MED_STR_FMT, MED_STR_ARG(doc->id));
 
     size_t len = 0;
     text->headings = spans;
