@@ -52,8 +52,9 @@ static void put_escaped(struct line *line, const char *cstr)
             put_cstr(line, escape);
         } else if (cp == 0xFFFD) {
             put_cstr(line, "\xEF\xBF\xBD");
+        } else if (line_format == MED_LOG_JSON && (cp == '"' || cp == '\\')) {
+            put_cstr(line, cp == '"' ? "\\\"" : "\\\\"); /* whole or not at all */
         } else {
-            if (line_format == MED_LOG_JSON && (cp == '"' || cp == '\\')) put_cstr(line, "\\");
             put(line, s.ptr + start, pos - start);
         }
     }

@@ -227,7 +227,10 @@ static void push(struct normalizer *n, uint32_t cp)
         flush(n);
     } else if (n->inputs == SEGMENT_INPUTS_MAX) {
         flush(n);
-        if (n->form == FORM_NFC) n->cps[n->len++] = GRAPHEME_JOINER;
+        if (n->form == FORM_NFC) {
+            n->cps[n->len++] = GRAPHEME_JOINER;
+            n->inputs = 1; /* as it will count when the result is normalised again */
+        }
     }
     n->inputs++;
     for (utf8proc_ssize_t i = 0; i < count; i++) append_to_segment(n, parts[i]);
