@@ -1,6 +1,6 @@
 /* Opening and checking a segment. The maps' contents were checksummed; their structure is validated all the same, because a
  * checksum says that the bytes are what was written, not that what was written makes sense. */
-#include "index/segment.h"
+#include "index/builder.h"
 
 #include "common/limits.h"
 #include "common/mem.h"
@@ -102,6 +102,34 @@ static enum med_code open_parts(struct med_segment *s, struct med_err *err)
     if (code) return code;
     if (med_dense_count(s->dense) != s->chunk_count)
         return corrupt(err, s, "the dense index has another number of passages");
+    return MED_OK;
+}
+
+static enum med_code map_unpublished(const char *dir, const char *dense_dir, int which, struct med_map *ret_map,
+    struct med_err *err)
+{
+    char path[MED_PATH_MAX];
+    bool is_dense = which == MAP_VECTORS || which == MAP_GRAPH;
+    if (is_dense && !dense_dir) return MED_OK;
+    enum med_code code = med_path_join(path, is_dense ? dense_dir : dir, map_names[which], err);
+    if (!code) code = med_map_open(path, ret_map, err);
+    return code;
+}
+
+enum med_code segment_open_unpublished(const char *dir, const char *dense_dir, const struct med_segment_ref *ref,
+    struct med_segment **ret_segment, struct med_err *err)
+{
+    struct med_segment *s = med_calloc(1, sizeof *s);
+    if (!s) return med_fail(err, MED_E_NOMEM, "out of memory while opening segment %s", ref->id);
+    s->ref = ref;
+    enum med_code code = MED_OK;
+    for (int i = 0; !code && i < MAP_COUNT; i++) code = map_unpublished(dir, dense_dir, i, &s->maps[i], err);
+    if (!code) code = open_parts(s, err);
+    if (code) {
+        med_segment_close(&s);
+        return code;
+    }
+    *ret_segment = s;
     return MED_OK;
 }
 

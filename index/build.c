@@ -1,0 +1,329 @@
+/* A build from the first document to the published generation. See build.h and builder.h. */
+#include "index/builder.h"
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/mem.h"
+#include "common/parallel.h"
+
+#include <stdio.h>
+
+#define BUILD_ARENA_BYTES_MAX (16 * MED_GIB)
+#define GENERATIONS_KEPT_DEFAULT 3
+#define RECALL_MIN 0.8 /* of the dense index: below it something is broken, and nothing is published */
+#define CANARY_QUERIES 20u
+#define CALIBRATION_DIR "calibration"
+
+static double seconds_since(uint64_t start)
+{
+    return (double)(med_now_ns() - start) / 1e9;
+}
+
+static enum med_code prepare(struct build *b, struct med_err *err)
+{
+    enum med_code code = med_build_lock_take(b->data, &b->lock, err);
+    if (!code) code = med_snapshot_open(b->store, &b->snapshot, err);
+    if (!code) code = med_arena_new(BUILD_ARENA_BYTES_MAX, &b->arena, err);
+    if (!code) code = med_snapshot_list(b->snapshot, b->arena, &b->docs, &b->doc_count, err);
+    if (code) return code;
+    if (b->doc_count == 0)
+        return med_fail(err, MED_E_NOT_FOUND, "the docstore is empty: run `medicus ingest --data %s PATH...` first",
+            med_data_path(b->data));
+    struct med_lex_weights weights = MED_LEX_WEIGHTS_DEFAULT;
+    b->manifest = (struct med_manifest){.text_version = MED_TEXT_VERSION, .chunker_version = MED_CHUNKER_VERSION,
+        .analyzer_version = MED_ANALYZER_VERSION, .store_txn_id = med_snapshot_txn_id(b->snapshot),
+        .doc_count = b->doc_count, .title_weight = weights.title, .mesh_weight = weights.mesh,
+        .k1 = (double)MED_BM25_K1_DEFAULT, .b = (double)MED_BM25_B_DEFAULT, .recall_at_10 = 1};
+    snprintf(b->manifest.medicus_version, sizeof b->manifest.medicus_version, "%s", MEDICUS_VERSION);
+    b->threads = b->options->threads ? b->options->threads : med_cpu_count();
+    code = med_vocab_new(&b->vocab, err);
+    if (!code) code = med_lex_writer_new(b->vocab, weights, &b->lex, err);
+    if (!code) code = med_tables_new(&b->tables, err);
+    if (!code) code = med_data_new_segment(b->data, b->segment_id, b->segment_dir, err);
+    return code;
+}
+
+static enum med_code write_lexical(struct build *b, struct med_err *err)
+{
+    uint64_t start = med_now_ns();
+    enum med_code code = med_tables_finish(b->tables, b->fs, b->segment_dir, b->files, err);
+    if (!code) code = med_lex_writer_finish(b->lex, b->fs, b->segment_dir, b->files + MED_TABLE_FILE_COUNT, err);
+    if (code) return code;
+    b->segment = (struct med_segment_ref){.files = b->files, .file_count = MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT,
+        .doc_count = b->doc_count, .chunk_count = b->forward.chunk_count};
+    snprintf(b->segment.id, sizeof b->segment.id, "%s", b->segment_id);
+    b->report.chunk_count = b->forward.chunk_count;
+    b->report.term_count = med_vocab_count(b->vocab);
+    b->report.seconds.lexical = seconds_since(start);
+    return MED_OK;
+}
+
+/* --- the encoder --- */
+
+/* The current generation's encoder, with its calibration, when it can serve this build too. */
+static enum med_code keep_encoder(struct build *b, bool *ret_kept, struct med_err *err)
+{
+    struct med_pin *pin = NULL;
+    *ret_kept = false;
+    if (b->options->retrain) return MED_OK;
+    enum med_code code = med_generation_pin(b->data, 0, &pin, err);
+    if (code == MED_E_NO_INDEX) return MED_OK;
+    if (code) return code;
+    const struct med_manifest *m = med_pin_manifest(pin);
+    bool usable = m->encoder_id[0] && m->encoder_file_count == 1 && m->analyzer_version == MED_ANALYZER_VERSION;
+    if (usable) {
+        code = med_pin_map(pin, NULL, MED_ENCODER_FILE, true, &b->encoder_map, err);
+        if (!code) code = med_corpus_open(b->encoder_map.ptr, b->encoder_map.len, &b->encoder, err);
+        if (!code && !med_arena_str(b->arena, m->calibration, &b->manifest.calibration))
+            code = med_fail(err, MED_E_NOMEM, "out of memory while reading the calibration");
+        memcpy(b->manifest.encoder_id, m->encoder_id, sizeof m->encoder_id);
+        b->encoder_file = m->encoder_files[0];
+        b->manifest.fusion_weight = m->fusion_weight;
+        *ret_kept = !code;
+    }
+    med_pin_release(&pin);
+    return code;
+}
+
+/* Saves the encoder under the name of its own hash. */
+static enum med_code save_encoder(struct build *b, struct med_err *err)
+{
+    char staged[MED_PATH_MAX], dir[MED_PATH_MAX], final[MED_PATH_MAX];
+    enum med_code code = med_path_join(staged, b->segment_dir, MED_ENCODER_FILE, err);
+    if (!code) code = med_corpus_save(b->encoder, b->fs, staged, &b->encoder_file.size, &b->encoder_file.hash, err);
+    if (code) return code;
+    snprintf(b->encoder_file.name, sizeof b->encoder_file.name, "%s", MED_ENCODER_FILE);
+    med_hash128_hex(b->encoder_file.hash, b->manifest.encoder_id);
+    code = med_data_new_encoder(b->data, b->manifest.encoder_id, dir, err);
+    if (!code) code = med_path_join(final, dir, MED_ENCODER_FILE, err);
+    if (!code) code = b->fs->ops->rename(b->fs, staged, final, err);
+    if (!code) code = b->fs->ops->sync_dir(b->fs, dir, err);
+    return code;
+}
+
+/* Calibrates with an encoder that never saw the held-out documents. When those are more than 5 % of all, the encoder that
+ * will serve is then trained again on everything; `*ret_final` says whether the calibrating one may serve. */
+static enum med_code train_and_calibrate(struct build *b, struct med_err *err)
+{
+    uint64_t *held_out;
+    size_t held_count;
+    struct med_corpus_encoder *trial = NULL;
+    struct med_file_ref files[MED_DENSE_FILE_COUNT];
+    struct med_dense_report report;
+    char dir[MED_PATH_MAX];
+    enum med_code code = build_hold_out(b, &held_out, &held_count, err);
+    if (!code && held_count * 20 <= b->doc_count) { /* few: train once, calibrate on the final index later */
+        code = build_train(b, held_count ? held_out : NULL, &b->encoder, err);
+        return code;
+    }
+    if (!code) code = build_train(b, held_out, &trial, err);
+    if (!code) code = med_path_join(dir, b->segment_dir, CALIBRATION_DIR, err);
+    if (!code) code = b->fs->ops->mkdir(b->fs, dir, err);
+    if (!code) code = build_encode(b, trial, dir, MED_DENSE_FLAT, files, &report, err);
+    if (!code) code = build_calibrate(b, held_out, trial, dir, err);
+    if (!code) code = med_fs_remove_tree(b->fs, dir, err);
+    med_corpus_free(&trial);
+    if (!code) code = build_train(b, NULL, &b->encoder, err);
+    return code;
+}
+
+static enum med_code make_dense(struct build *b, struct med_err *err)
+{
+    struct med_dense_report dense;
+    uint64_t start = med_now_ns();
+    bool kept = false;
+    if (b->options->lexical_only) return MED_OK;
+    enum med_code code = keep_encoder(b, &kept, err);
+    if (!code && !kept) code = train_and_calibrate(b, err);
+    b->report.seconds.train = seconds_since(start);
+    if (code == MED_E_UNSUPPORTED) return MED_OK; /* too little to learn from: lexical only */
+    if (code) return code;
+    b->report.encoder_trained = !kept;
+    start = med_now_ns();
+    code = build_encode(b, b->encoder, b->segment_dir, MED_DENSE_AUTO, b->files + b->segment.file_count, &dense, err);
+    if (code) return code;
+    b->segment.file_count += MED_DENSE_FILE_COUNT;
+    b->manifest.recall_at_10 = (double)dense.recall_at_10;
+    b->report.seconds.encode = seconds_since(start);
+    if (dense.recall_at_10 < RECALL_MIN)
+        return med_fail(err, MED_E_INTERNAL, "the dense index finds only %.0f %% of the nearest passages; "
+            "nothing was published", 100 * (double)dense.recall_at_10);
+    if (!kept && !b->manifest.calibration.len) {
+        uint64_t *held_out;
+        size_t held_count;
+        start = med_now_ns();
+        code = build_hold_out(b, &held_out, &held_count, err);
+        if (!code) code = build_calibrate(b, held_out, b->encoder, b->segment_dir, err);
+        b->report.seconds.calibrate = seconds_since(start);
+    }
+    if (!code && !kept) code = save_encoder(b, err);
+    return code;
+}
+
+/* --- the gate --- */
+
+/* Titles of some documents as queries: the index must answer as exhaustive scoring does. */
+static enum med_code canary(struct build *b, const struct med_segment *s, struct med_err *err)
+{
+    struct med_lex_scratch *scratch = NULL;
+    enum med_code code = med_lex_scratch_new(&scratch, err);
+    double avg = (double)med_lex_length_sum(s->lex) / (s->chunk_count ? s->chunk_count : 1);
+    for (uint32_t i = 0; !code && i < CANARY_QUERIES && i < s->doc_count; i++) {
+        uint32_t d = (uint32_t)((uint64_t)i * s->doc_count / CANARY_QUERIES % s->doc_count);
+        const struct forward *f = &b->forward;
+        struct med_lex_term terms[16];
+        struct med_lex_query q = {.terms = terms, .k1 = (float)b->manifest.k1, .b = (float)b->manifest.b,
+            .avg_len = (float)avg};
+        for (uint64_t t = f->title_start[d]; t < f->title_end[d] && q.term_count < 16; t++) {
+            uint32_t ordinal, df;
+            if (!med_lex_find(s->lex, med_vocab_term(b->vocab, f->tokens[t]), &ordinal, &df)) continue;
+            bool repeated = false;
+            for (size_t k = 0; k < q.term_count; k++) repeated |= terms[k].ordinal == ordinal;
+            if (!repeated) terms[q.term_count++] = (struct med_lex_term){.ordinal = ordinal, .weight = 1.0f / (float)(1 + df)};
+        }
+        struct med_hit fast[10], slow[10];
+        size_t fast_count = 0, slow_count = 0;
+        struct med_filter all = {0};
+        code = med_lex_search(s->lex, scratch, &q, all, s->chunk_doc, 10, fast, &fast_count, err);
+        if (!code) code = med_lex_search_exhaustive(s->lex, &q, all, s->chunk_doc, 10, slow, &slow_count, err);
+        if (code) break;
+        bool same = fast_count == slow_count;
+        for (size_t k = 0; same && k < fast_count; k++) same = fast[k].chunk == slow[k].chunk;
+        if (!same)
+            code = med_fail(err, MED_E_INTERNAL, "a canary query is answered wrongly by the new index; "
+                "nothing was published");
+    }
+    med_lex_scratch_free(&scratch);
+    return code;
+}
+
+static enum med_code gate(struct build *b, struct med_err *err)
+{
+    struct med_segment *s = NULL;
+    bool dense = b->segment.file_count > MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT;
+    enum med_code code =
+        segment_open_unpublished(b->segment_dir, dense ? b->segment_dir : NULL, &b->segment, &s, err);
+    if (!code && s->doc_count != med_snapshot_doc_count(b->snapshot))
+        code = med_fail(err, MED_E_INTERNAL, "the index has %u documents, the docstore %llu; nothing was published",
+            s->doc_count, (unsigned long long)med_snapshot_doc_count(b->snapshot));
+    if (!code) code = canary(b, s, err);
+    med_segment_close(&s);
+    return code;
+}
+
+/* --- publishing --- */
+
+static enum med_code write_notes(struct build *b, struct med_err *err)
+{
+    struct med_buf buf;
+    med_buf_init(&buf, 16 * MED_KIB);
+    struct med_jw w = med_jw_of(&buf, false);
+    med_jw_object(&w);
+    med_jw_kint(&w, "terms", (long long)b->report.term_count);
+    med_jw_kint(&w, "text_bytes", (long long)b->report.text_bytes);
+    med_jw_kbool(&w, "encoder_trained", b->report.encoder_trained);
+    med_jw_kdouble(&w, "unknown_term_rate", b->unknown_rate);
+    med_jw_key(&w, "seconds");
+    med_jw_object(&w);
+    med_jw_kdouble(&w, "analyse", b->report.seconds.analyse);
+    med_jw_kdouble(&w, "lexical", b->report.seconds.lexical);
+    med_jw_kdouble(&w, "train", b->report.seconds.train);
+    med_jw_kdouble(&w, "encode", b->report.seconds.encode);
+    med_jw_kdouble(&w, "calibrate", b->report.seconds.calibrate);
+    med_jw_object_end(&w);
+    med_jw_object_end(&w);
+    enum med_code code = med_buf_status(&buf, err);
+    if (!code && !med_arena_str(b->arena, med_buf_str(&buf), &b->manifest.notes))
+        code = med_fail(err, MED_E_NOMEM, "out of memory while writing the manifest");
+    med_buf_free(&buf);
+    return code;
+}
+
+/* Today's date from the wall clock: what recency is counted from, fixed in the generation. */
+static int32_t today(void)
+{
+    char text[MED_TIME_TEXT_LEN + 1];
+    med_time_text(med_unix_time_s(), text);
+    return (text[0] - '0') * 10000000 + (text[1] - '0') * 1000000 + (text[2] - '0') * 100000 + (text[3] - '0') * 10000 +
+        (text[5] - '0') * 1000 + (text[6] - '0') * 100 + (text[8] - '0') * 10 + (text[9] - '0');
+}
+
+static enum med_code publish(struct build *b, struct med_err *err)
+{
+    uint64_t start = med_now_ns(), removed;
+    struct med_input_entry *inputs;
+    size_t input_count;
+    enum med_code code = gate(b, err);
+    if (!code) code = write_notes(b, err);
+    if (!code) code = med_snapshot_inputs(b->snapshot, 1, b->arena, &inputs, &input_count, err);
+    if (code) return code;
+    if (input_count) b->manifest.last_input = inputs[0].name;
+    b->manifest.reference_date = today();
+    b->manifest.segments = &b->segment;
+    b->manifest.segment_count = 1;
+    if (b->manifest.encoder_id[0]) {
+        b->manifest.encoder_files = &b->encoder_file;
+        b->manifest.encoder_file_count = 1;
+        b->report.index_bytes += b->encoder_file.size;
+    }
+    for (size_t i = 0; i < b->segment.file_count; i++) b->report.index_bytes += b->files[i].size;
+    code = med_generation_publish(b->data, &b->manifest, b->options->progress, err);
+    if (code) return code;
+    b->report.generation = b->manifest.number;
+    b->report.fusion_weight = b->manifest.fusion_weight;
+    b->report.recall_at_10 = b->manifest.recall_at_10;
+    b->report.seconds.verify = seconds_since(start);
+    /* What could not be pruned now is pruned by the next build: published is published. */
+    struct med_err ignored;
+    size_t keep = b->options->keep ? b->options->keep : GENERATIONS_KEPT_DEFAULT;
+    if (med_generation_prune(b->data, keep, &removed, &ignored)) return MED_OK;
+    return MED_OK;
+}
+
+static void forward_free(struct forward *f)
+{
+    med_free(f->tokens);
+    med_free(f->title_start);
+    med_free(f->title_end);
+    med_free(f->chunk_start);
+    med_free(f->chunk_end);
+    med_free(f->chunk_sentence);
+    med_free(f->chunk_doc);
+    med_free(f->sentence_start);
+}
+
+static void release(struct build *b)
+{
+    med_corpus_free(&b->encoder);
+    med_map_close(&b->encoder_map);
+    med_tables_free(&b->tables);
+    med_lex_writer_free(&b->lex);
+    med_vocab_free(&b->vocab);
+    forward_free(&b->forward);
+    med_snapshot_close(&b->snapshot);
+    med_arena_free(&b->arena);
+    med_build_lock_release(&b->lock);
+}
+
+enum med_code med_build(struct med_data *data, struct med_store *store, const struct med_build_options *options,
+    struct med_build_report *ret_report, struct med_err *err)
+{
+    struct build b = {.data = data, .store = store, .fs = med_fs_posix(), .options = options};
+    uint64_t start = med_now_ns();
+    enum med_code code = prepare(&b, err);
+    uint64_t analyse_start = med_now_ns();
+    if (!code) code = build_analyse(&b, err);
+    b.report.seconds.analyse = seconds_since(analyse_start);
+    if (!code) code = write_lexical(&b, err);
+    if (!code) code = make_dense(&b, err);
+    if (!code) code = publish(&b, err);
+    if (code && b.segment_dir[0]) {
+        struct med_err ignored;
+        if (med_fs_remove_tree(b.fs, b.segment_dir, &ignored)) code = code; /* the next build sweeps it */
+    }
+    b.report.doc_count = b.doc_count;
+    b.report.seconds.total = seconds_since(start);
+    release(&b);
+    if (!code) *ret_report = b.report;
+    return code;
+}

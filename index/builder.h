@@ -1,0 +1,69 @@
+/* What the stages of a build hand to each other (build.c, analyse.c, encode.c, calibrate.c). */
+#pragma once
+
+#include "index/build.h"
+#include "index/internal.h"
+
+/* Every passage as the ids of its terms, in reading order: what training and encoding read. */
+struct forward {
+    uint32_t *tokens; /* of titles and passages, document by document */
+    size_t token_count, token_cap;
+    uint64_t *title_start, *title_end; /* per document: its title in tokens */
+    size_t title_start_cap, title_end_cap;
+    uint64_t *chunk_start; /* per chunk: where its tokens begin */
+    size_t chunk_cap;
+    uint64_t *chunk_sentence; /* per chunk: its first sentence */
+    size_t chunk_sentence_cap;
+    uint64_t *sentence_start; /* per sentence: where it begins in tokens */
+    size_t sentence_count, sentence_cap;
+    uint32_t *chunk_doc; /* per chunk: its document's ordinal */
+    size_t chunk_doc_cap;
+    uint64_t *chunk_end; /* per chunk: where its tokens end (the next document's title may follow) */
+    size_t chunk_end_cap;
+    uint32_t doc_count, chunk_count;
+};
+
+struct build {
+    struct med_data *data;
+    struct med_store *store;
+    const struct med_fs *fs;
+    const struct med_build_options *options;
+    unsigned threads;
+    struct med_build_lock *lock;
+    struct med_snapshot *snapshot;
+    struct med_arena *arena; /* lives as long as the build */
+    struct med_id_version *docs;
+    size_t doc_count;
+    struct med_vocab *vocab;
+    struct med_lex_writer *lex;
+    struct med_segment_tables *tables;
+    struct forward forward;
+    char segment_id[MED_NAME_LEN + 1];
+    char segment_dir[MED_PATH_MAX];
+    struct med_segment_ref segment;
+    struct med_file_ref files[8];
+    struct med_corpus_encoder *encoder;
+    struct med_map encoder_map; /* when the encoder is an earlier one */
+    struct med_file_ref encoder_file;
+    double unknown_rate; /* tokens without a vector, of all tokens */
+    struct med_manifest manifest;
+    struct med_build_report report;
+};
+
+/* The fields of a document as they are indexed. analyse.c and calibrate.c must agree on them. */
+struct med_str build_mesh_text(const struct med_doc *doc, struct med_buf *scratch);
+/* Heading path above the passage's own heading, for body sections; empty for abstracts. */
+struct med_str build_context(const struct med_doc *doc, const struct med_chunk *chunk);
+
+enum med_code build_analyse(struct build *b, struct med_err *err) MED_CHECK;
+/* Trains on all passages but those of held-out documents (bit per document; NULL = none). */
+enum med_code build_train(struct build *b, const uint64_t *held_out, struct med_corpus_encoder **ret_encoder, struct med_err *err) MED_CHECK;
+/* Encodes every passage into a dense index in dir. */
+enum med_code build_encode(struct build *b, const struct med_corpus_encoder *encoder, const char *dir, enum med_dense_kind kind, struct med_file_ref ret_files[MED_DENSE_FILE_COUNT], struct med_dense_report *ret_report, struct med_err *err) MED_CHECK;
+/* Chooses at most MED_CALIBRATION_DOCS_MAX documents, at most a fifth; a bitmap in the build's arena. */
+enum med_code build_hold_out(struct build *b, uint64_t **ret_held_out, size_t *ret_count, struct med_err *err) MED_CHECK;
+/* The fusion weight, from sentences of the held-out documents. `encoder` never saw them; dense_dir holds its dense index. */
+enum med_code build_calibrate(struct build *b, const uint64_t *held_out, struct med_corpus_encoder *encoder, const char *dense_dir, struct med_err *err) MED_CHECK;
+
+/* Opens segment files that are not published yet. */
+enum med_code segment_open_unpublished(const char *dir, const char *dense_dir, const struct med_segment_ref *ref, struct med_segment **ret_segment, struct med_err *err) MED_CHECK;
