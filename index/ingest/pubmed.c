@@ -362,7 +362,7 @@ static enum med_code take_pmid(struct pubmed *p, struct med_str text, struct med
     case EL_DELETE_CITATION:
     case EL_DELETE_DOCUMENT: {
         if (!is_pmid(text)) return med_fail(err, MED_E_INVALID, "a deleted PMID is no number");
-        struct med_str id;
+        struct med_str id = {0};
         enum med_code code = pmid_id(p, text, &id, err);
         if (code != MED_OK) return code;
         return append_str(&p->deleted, &p->deleted_count, &p->deleted_cap, id, err);
