@@ -1,8 +1,10 @@
-/* Analysis of a whole corpus: documents -> chunks -> term ids -> lexical index, tables and forward lists.
+/* Analysis of a whole corpus: documents -> chunks -> term ids -> lexical index, tables and forward
+ * lists.
  *
- * Workers read, chunk and analyse documents in pieces of neighbours; each interns terms into a vocabulary of its own. The calling
- * thread takes the pieces in order and maps local to global ids, so that global ids, and with them every byte of the index, do
- * not depend on how many workers there were. */
+ * Workers read, chunk and analyse documents in pieces of neighbours; each interns terms into a
+ * vocabulary of its own. The calling thread takes the pieces in order and maps local to global ids,
+ * so that global ids, and with them every byte of the index, do not depend on how many workers
+ * there were. */
 #include "index/builder.h"
 
 #include "common/mem.h"
@@ -58,7 +60,7 @@ struct analysis {
     struct worker *workers;
     unsigned worker_count;
     struct piece *pieces;
-    size_t first_doc; /* of this round */
+    size_t first_doc;              /* of this round */
     pthread_mutex_t snapshot_lock; /* a snapshot belongs to one thread at a time */
 };
 
@@ -87,27 +89,32 @@ struct med_str build_mesh_text(const struct med_doc *doc, struct med_buf *scratc
 
 struct med_str build_context(const struct med_doc *doc, const struct med_chunk *chunk)
 {
-    if (chunk->section >= doc->section_count || doc->sections[chunk->section].kind == MED_SECTION_ABSTRACT)
+    if (chunk->section >= doc->section_count ||
+        doc->sections[chunk->section].kind == MED_SECTION_ABSTRACT)
         return (struct med_str){0};
     struct med_str path = chunk->path, heading = doc->sections[chunk->section].heading;
     return path.len >= heading.len ? med_str_sub(path, 0, path.len - heading.len) : path;
 }
 
-/* Analyses text into the piece; sentence starts are noted where `sentences` is given (spans of the same text). */
-static enum med_code add_terms(struct worker *w, struct piece *p, struct med_str text, const struct med_span *sentences,
-    size_t sentence_count, struct run_of_terms *run, struct med_err *err)
+/* Analyses text into the piece; sentence starts are noted where `sentences` is given (spans of the
+ * same text). */
+static enum med_code add_terms(struct worker *w, struct piece *p, struct med_str text,
+    const struct med_span *sentences, size_t sentence_count, struct run_of_terms *run,
+    struct med_err *err)
 {
     const struct med_token *tokens;
     size_t count;
     enum med_code code = med_analyze(w->analyzer, text, &tokens, &count, err);
     if (code) return code;
     if (!med_grow(&p->terms, &p->term_cap, p->term_count + count, sizeof *p->terms) ||
-        !med_grow(&p->sentences, &p->sentence_cap, p->sentence_count + sentence_count + 1, sizeof *p->sentences))
+        !med_grow(&p->sentences, &p->sentence_cap, p->sentence_count + sentence_count + 1,
+            sizeof *p->sentences))
         return out_of_memory(err);
     size_t next = 0;
     for (size_t i = 0; i < count; i++) {
         bool opens = false;
-        for (; next < sentence_count && tokens[i].start >= sentences[next].start; next++) opens = true;
+        for (; next < sentence_count && tokens[i].start >= sentences[next].start; next++)
+            opens = true;
         if (opens) p->sentences[p->sentence_count++] = p->term_count;
         code = med_vocab_intern(w->vocab, tokens[i].term, &p->terms[p->term_count], err);
         if (code) return code;
@@ -119,12 +126,14 @@ static enum med_code add_terms(struct worker *w, struct piece *p, struct med_str
 }
 
 static enum med_code analyse_passage(struct worker *w, struct piece *p, const struct med_doc *doc,
-    const struct med_text *text, const struct med_chunk *chunk, struct piece_chunk *passage, struct med_err *err)
+    const struct med_text *text, const struct med_chunk *chunk, struct piece_chunk *passage,
+    struct med_err *err)
 {
     passage->body.start = p->term_count;
     passage->first_sentence = p->sentence_count;
     enum med_code code = MED_OK;
-    if (chunk->section != UINT32_MAX) { /* else the title is all there is, and it is a field of its own */
+    if (chunk->section !=
+        UINT32_MAX) { /* else the title is all there is, and it is a field of its own */
         struct med_str body = med_str_sub(text->bytes, chunk->span.start, chunk->span.end);
         struct med_span *sentences;
         size_t sentence_count;
@@ -136,8 +145,8 @@ static enum med_code analyse_passage(struct worker *w, struct piece *p, const st
     return code;
 }
 
-static enum med_code analyse_doc(struct analysis *a, struct worker *w, struct piece *p, struct med_str id,
-    struct med_err *err)
+static enum med_code analyse_doc(
+    struct analysis *a, struct worker *w, struct piece *p, struct med_str id, struct med_err *err)
 {
     struct piece_doc *d = &p->docs[p->doc_count];
     struct med_text *text;
@@ -161,7 +170,8 @@ static enum med_code analyse_doc(struct analysis *a, struct worker *w, struct pi
     return code;
 }
 
-static enum med_code analyse_pieces(void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
+static enum med_code analyse_pieces(
+    void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
 {
     struct analysis *a = ctx;
     for (uint64_t i = begin; i < end; i++) {
@@ -184,10 +194,12 @@ static enum med_code analyse_pieces(void *ctx, unsigned worker, uint64_t begin, 
 
 /* --- merging, in order, on the calling thread --- */
 
-static enum med_code to_global(struct build *b, struct worker *w, struct piece *p, struct med_err *err)
+static enum med_code to_global(
+    struct build *b, struct worker *w, struct piece *p, struct med_err *err)
 {
     uint32_t local_count = med_vocab_count(w->vocab);
-    if (!med_grow(&w->global, &w->global_cap, local_count, sizeof *w->global)) return out_of_memory(err);
+    if (!med_grow(&w->global, &w->global_cap, local_count, sizeof *w->global))
+        return out_of_memory(err);
     while (w->global_count < local_count) w->global[w->global_count++] = MED_NO_TERM;
     for (size_t i = 0; i < p->term_count; i++) {
         uint32_t local = p->terms[i];
@@ -203,19 +215,21 @@ static enum med_code to_global(struct build *b, struct worker *w, struct piece *
 
 static struct med_lex_field field_of(const struct piece *p, struct run_of_terms run)
 {
-    return (struct med_lex_field){.terms = p->terms + run.start, .term_count = run.count, .length = run.length};
+    return (struct med_lex_field){
+        .terms = p->terms + run.start, .term_count = run.count, .length = run.length};
 }
 
 static bool forward_tokens(struct forward *f, const struct piece *p, struct run_of_terms run)
 {
-    if (!med_grow(&f->tokens, &f->token_cap, f->token_count + run.count, sizeof *f->tokens)) return false;
+    if (!med_grow(&f->tokens, &f->token_cap, f->token_count + run.count, sizeof *f->tokens))
+        return false;
     memcpy(f->tokens + f->token_count, p->terms + run.start, run.count * sizeof *f->tokens);
     f->token_count += run.count;
     return true;
 }
 
-static enum med_code forward_chunk(struct forward *f, const struct piece *p, const struct piece_chunk *c,
-    struct med_err *err)
+static enum med_code forward_chunk(
+    struct forward *f, const struct piece *p, const struct piece_chunk *c, struct med_err *err)
 {
     size_t n = f->chunk_count;
     if (!med_grow(&f->chunk_start, &f->chunk_cap, n + 1, sizeof *f->chunk_start) ||
@@ -238,7 +252,8 @@ static enum med_code forward_chunk(struct forward *f, const struct piece *p, con
     return MED_OK;
 }
 
-static enum med_code merge_doc(struct build *b, const struct piece *p, const struct piece_doc *d, struct med_err *err)
+static enum med_code merge_doc(
+    struct build *b, const struct piece *p, const struct piece_doc *d, struct med_err *err)
 {
     struct forward *f = &b->forward;
     enum med_code code = med_tables_add(b->tables, d->doc, d->chunks, d->chunk_count, err);
@@ -262,7 +277,8 @@ static enum med_code merge_doc(struct build *b, const struct piece *p, const str
 static enum med_code merge_piece(struct analysis *a, struct piece *p, struct med_err *err)
 {
     enum med_code code = to_global(a->build, &a->workers[p->worker], p, err);
-    for (size_t i = 0; !code && i < p->doc_count; i++) code = merge_doc(a->build, p, &p->docs[i], err);
+    for (size_t i = 0; !code && i < p->doc_count; i++)
+        code = merge_doc(a->build, p, &p->docs[i], err);
     a->build->report.text_bytes += p->text_bytes;
     return code;
 }

@@ -10,7 +10,8 @@
 
 #define BUILD_ARENA_BYTES_MAX (16 * MED_GIB)
 #define GENERATIONS_KEPT_DEFAULT 3
-#define RECALL_MIN 0.8 /* of the dense index: below it something is broken, and nothing is published */
+#define RECALL_MIN                                                                                 \
+    0.8 /* of the dense index: below it something is broken, and nothing is published */
 #define CANARY_QUERIES 20u
 #define CALIBRATION_DIR "calibration"
 
@@ -27,14 +28,22 @@ static enum med_code prepare(struct build *b, struct med_err *err)
     if (!code) code = med_snapshot_list(b->snapshot, b->arena, &b->docs, &b->doc_count, err);
     if (code) return code;
     if (b->doc_count == 0)
-        return med_fail(err, MED_E_NOT_FOUND, "the docstore is empty: run `medicus ingest --data %s PATH...` first",
+        return med_fail(err, MED_E_NOT_FOUND,
+            "the docstore is empty: run `medicus ingest --data %s PATH...` first",
             med_data_path(b->data));
     struct med_lex_weights weights = MED_LEX_WEIGHTS_DEFAULT;
-    b->manifest = (struct med_manifest){.text_version = MED_TEXT_VERSION, .chunker_version = MED_CHUNKER_VERSION,
-        .analyzer_version = MED_ANALYZER_VERSION, .store_txn_id = med_snapshot_txn_id(b->snapshot),
-        .doc_count = b->doc_count, .title_weight = weights.title, .mesh_weight = weights.mesh,
-        .k1 = (double)MED_BM25_K1_DEFAULT, .b = (double)MED_BM25_B_DEFAULT, .recall_at_10 = 1};
-    snprintf(b->manifest.medicus_version, sizeof b->manifest.medicus_version, "%s", MEDICUS_VERSION);
+    b->manifest = (struct med_manifest){.text_version = MED_TEXT_VERSION,
+        .chunker_version = MED_CHUNKER_VERSION,
+        .analyzer_version = MED_ANALYZER_VERSION,
+        .store_txn_id = med_snapshot_txn_id(b->snapshot),
+        .doc_count = b->doc_count,
+        .title_weight = weights.title,
+        .mesh_weight = weights.mesh,
+        .k1 = (double)MED_BM25_K1_DEFAULT,
+        .b = (double)MED_BM25_B_DEFAULT,
+        .recall_at_10 = 1};
+    snprintf(
+        b->manifest.medicus_version, sizeof b->manifest.medicus_version, "%s", MEDICUS_VERSION);
     b->threads = b->options->threads ? b->options->threads : med_cpu_count();
     code = med_vocab_new(&b->vocab, err);
     if (!code) code = med_lex_writer_new(b->vocab, weights, &b->lex, err);
@@ -47,10 +56,14 @@ static enum med_code write_lexical(struct build *b, struct med_err *err)
 {
     uint64_t start = med_now_ns();
     enum med_code code = med_tables_finish(b->tables, b->fs, b->segment_dir, b->files, err);
-    if (!code) code = med_lex_writer_finish(b->lex, b->fs, b->segment_dir, b->files + MED_TABLE_FILE_COUNT, err);
+    if (!code)
+        code = med_lex_writer_finish(
+            b->lex, b->fs, b->segment_dir, b->files + MED_TABLE_FILE_COUNT, err);
     if (code) return code;
-    b->segment = (struct med_segment_ref){.files = b->files, .file_count = MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT,
-        .doc_count = b->doc_count, .chunk_count = b->forward.chunk_count};
+    b->segment = (struct med_segment_ref){.files = b->files,
+        .file_count = MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT,
+        .doc_count = b->doc_count,
+        .chunk_count = b->forward.chunk_count};
     snprintf(b->segment.id, sizeof b->segment.id, "%s", b->segment_id);
     b->report.chunk_count = b->forward.chunk_count;
     b->report.term_count = med_vocab_count(b->vocab);
@@ -70,7 +83,8 @@ static enum med_code keep_encoder(struct build *b, bool *ret_kept, struct med_er
     if (code == MED_E_NO_INDEX) return MED_OK;
     if (code) return code;
     const struct med_manifest *m = med_pin_manifest(pin);
-    bool usable = m->encoder_id[0] && m->encoder_file_count == 1 && m->analyzer_version == MED_ANALYZER_VERSION;
+    bool usable = m->encoder_id[0] && m->encoder_file_count == 1 &&
+                  m->analyzer_version == MED_ANALYZER_VERSION;
     if (usable) {
         code = med_pin_map(pin, NULL, MED_ENCODER_FILE, true, &b->encoder_map, err);
         if (!code) code = med_corpus_open(b->encoder_map.ptr, b->encoder_map.len, &b->encoder, err);
@@ -90,7 +104,9 @@ static enum med_code save_encoder(struct build *b, struct med_err *err)
 {
     char staged[MED_PATH_MAX], dir[MED_PATH_MAX], final[MED_PATH_MAX];
     enum med_code code = med_path_join(staged, b->segment_dir, MED_ENCODER_FILE, err);
-    if (!code) code = med_corpus_save(b->encoder, b->fs, staged, &b->encoder_file.size, &b->encoder_file.hash, err);
+    if (!code)
+        code = med_corpus_save(
+            b->encoder, b->fs, staged, &b->encoder_file.size, &b->encoder_file.hash, err);
     if (code) return code;
     snprintf(b->encoder_file.name, sizeof b->encoder_file.name, "%s", MED_ENCODER_FILE);
     med_hash128_hex(b->encoder_file.hash, b->manifest.encoder_id);
@@ -101,8 +117,9 @@ static enum med_code save_encoder(struct build *b, struct med_err *err)
     return code;
 }
 
-/* Calibrates with an encoder that never saw the held-out documents. When those are more than 5 % of all, the encoder that
- * will serve is then trained again on everything; `*ret_final` says whether the calibrating one may serve. */
+/* Calibrates with an encoder that never saw the held-out documents. When those are more than 5 % of
+ * all, the encoder that will serve is then trained again on everything; `*ret_final` says whether
+ * the calibrating one may serve. */
 static enum med_code train_and_calibrate(struct build *b, struct med_err *err)
 {
     uint64_t *held_out;
@@ -112,7 +129,8 @@ static enum med_code train_and_calibrate(struct build *b, struct med_err *err)
     struct med_dense_report report;
     char dir[MED_PATH_MAX];
     enum med_code code = build_hold_out(b, &held_out, &held_count, err);
-    if (!code && held_count * 20 <= b->doc_count) { /* few: train once, calibrate on the final index later */
+    if (!code &&
+        held_count * 20 <= b->doc_count) { /* few: train once, calibrate on the final index later */
         code = build_train(b, held_count ? held_out : NULL, &b->encoder, err);
         return code;
     }
@@ -140,14 +158,17 @@ static enum med_code make_dense(struct build *b, struct med_err *err)
     if (code) return code;
     b->report.encoder_trained = !kept;
     start = med_now_ns();
-    code = build_encode(b, b->encoder, b->segment_dir, MED_DENSE_AUTO, b->files + b->segment.file_count, &dense, err);
+    code = build_encode(b, b->encoder, b->segment_dir, MED_DENSE_AUTO,
+        b->files + b->segment.file_count, &dense, err);
     if (code) return code;
     b->segment.file_count += MED_DENSE_FILE_COUNT;
     b->manifest.recall_at_10 = (double)dense.recall_at_10;
     b->report.seconds.encode = seconds_since(start);
     if (dense.recall_at_10 < RECALL_MIN)
-        return med_fail(err, MED_E_INTERNAL, "the dense index finds only %.0f %% of the nearest passages; "
-            "nothing was published", 100 * (double)dense.recall_at_10);
+        return med_fail(err, MED_E_INTERNAL,
+            "the dense index finds only %.0f %% of the nearest passages; "
+            "nothing was published",
+            100 * (double)dense.recall_at_10);
     if (!kept && !b->manifest.calibration.len) {
         uint64_t *held_out;
         size_t held_count;
@@ -172,25 +193,33 @@ static enum med_code canary(struct build *b, const struct med_segment *s, struct
         uint32_t d = (uint32_t)((uint64_t)i * s->doc_count / CANARY_QUERIES % s->doc_count);
         const struct forward *f = &b->forward;
         struct med_lex_term terms[16];
-        struct med_lex_query q = {.terms = terms, .k1 = (float)b->manifest.k1, .b = (float)b->manifest.b,
+        struct med_lex_query q = {.terms = terms,
+            .k1 = (float)b->manifest.k1,
+            .b = (float)b->manifest.b,
             .avg_len = (float)avg};
         for (uint64_t t = f->title_start[d]; t < f->title_end[d] && q.term_count < 16; t++) {
             uint32_t ordinal, df;
-            if (!med_lex_find(s->lex, med_vocab_term(b->vocab, f->tokens[t]), &ordinal, &df)) continue;
+            if (!med_lex_find(s->lex, med_vocab_term(b->vocab, f->tokens[t]), &ordinal, &df))
+                continue;
             bool repeated = false;
             for (size_t k = 0; k < q.term_count; k++) repeated |= terms[k].ordinal == ordinal;
-            if (!repeated) terms[q.term_count++] = (struct med_lex_term){.ordinal = ordinal, .weight = 1.0f / (float)(1 + df)};
+            if (!repeated)
+                terms[q.term_count++] =
+                    (struct med_lex_term){.ordinal = ordinal, .weight = 1.0f / (float)(1 + df)};
         }
         struct med_hit fast[10], slow[10];
         size_t fast_count = 0, slow_count = 0;
         struct med_filter all = {0};
         code = med_lex_search(s->lex, scratch, &q, all, s->chunk_doc, 10, fast, &fast_count, err);
-        if (!code) code = med_lex_search_exhaustive(s->lex, &q, all, s->chunk_doc, 10, slow, &slow_count, err);
+        if (!code)
+            code = med_lex_search_exhaustive(
+                s->lex, &q, all, s->chunk_doc, 10, slow, &slow_count, err);
         if (code) break;
         bool same = fast_count == slow_count;
         for (size_t k = 0; same && k < fast_count; k++) same = fast[k].chunk == slow[k].chunk;
         if (!same)
-            code = med_fail(err, MED_E_INTERNAL, "a canary query is answered wrongly by the new index; "
+            code = med_fail(err, MED_E_INTERNAL,
+                "a canary query is answered wrongly by the new index; "
                 "nothing was published");
     }
     med_lex_scratch_free(&scratch);
@@ -201,11 +230,12 @@ static enum med_code gate(struct build *b, struct med_err *err)
 {
     struct med_segment *s = NULL;
     bool dense = b->segment.file_count > MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT;
-    enum med_code code =
-        segment_open_unpublished(b->segment_dir, dense ? b->segment_dir : NULL, &b->segment, &s, err);
+    enum med_code code = segment_open_unpublished(
+        b->segment_dir, dense ? b->segment_dir : NULL, &b->segment, &s, err);
     if (!code && s->doc_count != med_snapshot_doc_count(b->snapshot))
-        code = med_fail(err, MED_E_INTERNAL, "the index has %u documents, the docstore %llu; nothing was published",
-            s->doc_count, (unsigned long long)med_snapshot_doc_count(b->snapshot));
+        code = med_fail(err, MED_E_INTERNAL,
+            "the index has %u documents, the docstore %llu; nothing was published", s->doc_count,
+            (unsigned long long)med_snapshot_doc_count(b->snapshot));
     if (!code) code = canary(b, s, err);
     med_segment_close(&s);
     return code;
@@ -244,8 +274,9 @@ static int32_t today(void)
 {
     char text[MED_TIME_TEXT_LEN + 1];
     med_time_text(med_unix_time_s(), text);
-    return (text[0] - '0') * 10000000 + (text[1] - '0') * 1000000 + (text[2] - '0') * 100000 + (text[3] - '0') * 10000 +
-        (text[5] - '0') * 1000 + (text[6] - '0') * 100 + (text[8] - '0') * 10 + (text[9] - '0');
+    return (text[0] - '0') * 10000000 + (text[1] - '0') * 1000000 + (text[2] - '0') * 100000 +
+           (text[3] - '0') * 10000 + (text[5] - '0') * 1000 + (text[6] - '0') * 100 +
+           (text[8] - '0') * 10 + (text[9] - '0');
 }
 
 static enum med_code publish(struct build *b, struct med_err *err)
@@ -305,8 +336,9 @@ static void release(struct build *b)
     med_build_lock_release(&b->lock);
 }
 
-enum med_code med_build(struct med_data *data, struct med_store *store, const struct med_build_options *options,
-    struct med_build_report *ret_report, struct med_err *err)
+enum med_code med_build(struct med_data *data, struct med_store *store,
+    const struct med_build_options *options, struct med_build_report *ret_report,
+    struct med_err *err)
 {
     struct build b = {.data = data, .store = store, .fs = med_fs_posix(), .options = options};
     uint64_t start = med_now_ns();
@@ -319,7 +351,8 @@ enum med_code med_build(struct med_data *data, struct med_store *store, const st
     if (!code) code = publish(&b, err);
     if (code && b.segment_dir[0]) {
         struct med_err ignored;
-        if (med_fs_remove_tree(b.fs, b.segment_dir, &ignored)) code = code; /* the next build sweeps it */
+        if (med_fs_remove_tree(b.fs, b.segment_dir, &ignored))
+            code = code; /* the next build sweeps it */
     }
     b.report.doc_count = b.doc_count;
     b.report.seconds.total = seconds_since(start);

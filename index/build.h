@@ -1,20 +1,21 @@
 /* Build: docstore -> a published generation.
  *
- * One snapshot of the docstore is read; documents are chunked and analysed on all cores, merged in order into the lexical index,
- * the corpus encoder is trained (or kept), passages are encoded, the dense index is built and measured, the fusion weight is
- * calibrated, everything is verified, and only then published. A failure at any point leaves the old generation serving. */
+ * One snapshot of the docstore is read; documents are chunked and analysed on all cores, merged in
+ * order into the lexical index, the corpus encoder is trained (or kept), passages are encoded, the
+ * dense index is built and measured, the fusion weight is calibrated, everything is verified, and
+ * only then published. A failure at any point leaves the old generation serving. */
 #pragma once
 
 #include "index/generation.h"
 #include "index/store/store.h"
 
 struct med_build_options {
-    bool retrain;        /* train a new encoder although a usable one exists */
+    bool retrain; /* train a new encoder although a usable one exists */
     bool lexical_only;
-    uint32_t dim;        /* of a new encoder; 0 = MED_DIM_DEFAULT */
+    uint32_t dim; /* of a new encoder; 0 = MED_DIM_DEFAULT */
     uint64_t seed;
-    unsigned threads;    /* 0 = all */
-    size_t keep;         /* generations kept after publishing; 0 = 3 */
+    unsigned threads; /* 0 = all */
+    size_t keep;      /* generations kept after publishing; 0 = 3 */
     const struct med_progress *progress;
 };
 struct med_build_report {
@@ -22,7 +23,11 @@ struct med_build_report {
     bool encoder_trained;
     double fusion_weight, recall_at_10;
     uint64_t text_bytes, index_bytes;
-    struct { double analyse, lexical, train, encode, graph, calibrate, verify, total; } seconds;
+    struct {
+        double analyse, lexical, train, encode, graph, calibrate, verify, total;
+    } seconds;
 };
 /* MED_E_NOT_FOUND when the store holds no document; MED_E_CONFLICT when another build runs. */
-enum med_code med_build(struct med_data *data, struct med_store *store, const struct med_build_options *options, struct med_build_report *ret_report, struct med_err *err) MED_CHECK;
+enum med_code med_build(struct med_data *data, struct med_store *store,
+    const struct med_build_options *options, struct med_build_report *ret_report,
+    struct med_err *err) MED_CHECK;

@@ -18,7 +18,8 @@ struct forward {
     size_t sentence_count, sentence_cap;
     uint32_t *chunk_doc; /* per chunk: its document's ordinal */
     size_t chunk_doc_cap;
-    uint64_t *chunk_end; /* per chunk: where its tokens end (the next document's title may follow) */
+    uint64_t
+        *chunk_end; /* per chunk: where its tokens end (the next document's title may follow) */
     size_t chunk_end_cap;
     uint32_t doc_count, chunk_count;
 };
@@ -57,13 +58,22 @@ struct med_str build_context(const struct med_doc *doc, const struct med_chunk *
 
 enum med_code build_analyse(struct build *b, struct med_err *err) MED_CHECK;
 /* Trains on all passages but those of held-out documents (bit per document; NULL = none). */
-enum med_code build_train(struct build *b, const uint64_t *held_out, struct med_corpus_encoder **ret_encoder, struct med_err *err) MED_CHECK;
+enum med_code build_train(struct build *b, const uint64_t *held_out,
+    struct med_corpus_encoder **ret_encoder, struct med_err *err) MED_CHECK;
 /* Encodes every passage into a dense index in dir. */
-enum med_code build_encode(struct build *b, const struct med_corpus_encoder *encoder, const char *dir, enum med_dense_kind kind, struct med_file_ref ret_files[MED_DENSE_FILE_COUNT], struct med_dense_report *ret_report, struct med_err *err) MED_CHECK;
-/* Chooses at most MED_CALIBRATION_DOCS_MAX documents, at most a fifth; a bitmap in the build's arena. */
-enum med_code build_hold_out(struct build *b, uint64_t **ret_held_out, size_t *ret_count, struct med_err *err) MED_CHECK;
-/* The fusion weight, from sentences of the held-out documents. `encoder` never saw them; dense_dir holds its dense index. */
-enum med_code build_calibrate(struct build *b, const uint64_t *held_out, struct med_corpus_encoder *encoder, const char *dense_dir, struct med_err *err) MED_CHECK;
+enum med_code build_encode(struct build *b, const struct med_corpus_encoder *encoder,
+    const char *dir, enum med_dense_kind kind, struct med_file_ref ret_files[MED_DENSE_FILE_COUNT],
+    struct med_dense_report *ret_report, struct med_err *err) MED_CHECK;
+/* Chooses at most MED_CALIBRATION_DOCS_MAX documents, at most a fifth; a bitmap in the build's
+ * arena. */
+enum med_code build_hold_out(
+    struct build *b, uint64_t **ret_held_out, size_t *ret_count, struct med_err *err) MED_CHECK;
+/* The fusion weight, from sentences of the held-out documents. `encoder` never saw them; dense_dir
+ * holds its dense index. */
+enum med_code build_calibrate(struct build *b, const uint64_t *held_out,
+    struct med_corpus_encoder *encoder, const char *dense_dir, struct med_err *err) MED_CHECK;
 
 /* Opens segment files that are not published yet. */
-enum med_code segment_open_unpublished(const char *dir, const char *dense_dir, const struct med_segment_ref *ref, struct med_segment **ret_segment, struct med_err *err) MED_CHECK;
+enum med_code segment_open_unpublished(const char *dir, const char *dense_dir,
+    const struct med_segment_ref *ref, struct med_segment **ret_segment,
+    struct med_err *err) MED_CHECK;

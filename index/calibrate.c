@@ -1,9 +1,11 @@
 /* Calibration of the fusion weight without judgements.
  *
- * A sentence of a document that the encoder was not trained on becomes the query; the document, with that sentence taken out of
- * it, is what should be found among all others. For each weight of a grid the mean nDCG@10 of such queries is measured, and the
- * LARGEST weight that loses at most MAX_LOSS of the best is taken: a sentence shares more words with its own document
- * than a question does, so that these queries underrate the dense half. README.md has the measurements behind it. */
+ * A sentence of a document that the encoder was not trained on becomes the query; the document,
+ * with that sentence taken out of it, is what should be found among all others. For each weight of
+ * a grid the mean nDCG@10 of such queries is measured, and the LARGEST weight that loses at most
+ * MAX_LOSS of the best is taken: a sentence shares more words with its own document than a question
+ * does, so that these queries underrate the dense half. README.md has the measurements behind it.
+ */
 #include "index/builder.h"
 
 #include "common/json.h"
@@ -56,7 +58,8 @@ static enum med_code out_of_memory(struct med_err *err)
     return med_fail(err, MED_E_NOMEM, "out of memory while calibrating");
 }
 
-enum med_code build_hold_out(struct build *b, uint64_t **ret_held_out, size_t *ret_count, struct med_err *err)
+enum med_code build_hold_out(
+    struct build *b, uint64_t **ret_held_out, size_t *ret_count, struct med_err *err)
 {
     size_t n = b->doc_count, count = n / 5;
     if (count > MED_CALIBRATION_DOCS_MAX) count = MED_CALIBRATION_DOCS_MAX;
@@ -78,13 +81,14 @@ enum med_code build_hold_out(struct build *b, uint64_t **ret_held_out, size_t *r
 
 /* --- the target without the sentence --- */
 
-static enum med_code bag_add(struct passage_bag *bag, struct med_arena *arena, struct med_str term, int field,
-    struct med_err *err)
+static enum med_code bag_add(struct passage_bag *bag, struct med_arena *arena, struct med_str term,
+    int field, struct med_err *err)
 {
     size_t i = 0;
     while (i < bag->count && !med_str_eq(bag->terms[i], term)) i++;
     if (i == bag->count) {
-        if (bag->count == bag->cap) return MED_OK; /* a very long passage: the rest cannot change the outcome much */
+        if (bag->count == bag->cap)
+            return MED_OK; /* a very long passage: the rest cannot change the outcome much */
         bag->body[i] = bag->title[i] = bag->mesh[i] = 0;
         if (!med_arena_str(arena, term, &bag->terms[i])) return out_of_memory(err);
         bag->count++;
@@ -95,8 +99,8 @@ static enum med_code bag_add(struct passage_bag *bag, struct med_arena *arena, s
 }
 
 /* Terms of text outside [skip.start, skip.end) into the bag. */
-static enum med_code bag_text(struct calibration_worker *w, struct passage_bag *bag, struct med_str text,
-    struct med_span skip, int field, uint32_t weight, struct med_err *err)
+static enum med_code bag_text(struct calibration_worker *w, struct passage_bag *bag,
+    struct med_str text, struct med_span skip, int field, uint32_t weight, struct med_err *err)
 {
     const struct med_token *tokens;
     size_t count;
@@ -109,8 +113,9 @@ static enum med_code bag_text(struct calibration_worker *w, struct passage_bag *
     return code;
 }
 
-static enum med_code make_bag(struct calibration_worker *w, const struct med_doc *doc, const struct med_text *text,
-    const struct med_chunk *chunk, struct med_span sentence, struct passage_bag *bag, struct med_err *err)
+static enum med_code make_bag(struct calibration_worker *w, const struct med_doc *doc,
+    const struct med_text *text, const struct med_chunk *chunk, struct med_span sentence,
+    struct passage_bag *bag, struct med_err *err)
 {
     const struct med_manifest *m = &w->run->build->manifest;
     struct med_span none = {0, 0};
@@ -130,7 +135,8 @@ static enum med_code make_bag(struct calibration_worker *w, const struct med_doc
 }
 
 /* BM25F as lexical.h defines it. */
-static double bag_lexical(const struct passage_bag *bag, const struct query *query, const struct med_index *x)
+static double bag_lexical(
+    const struct passage_bag *bag, const struct query *query, const struct med_index *x)
 {
     const struct med_manifest *m = x->manifest;
     double avg = (double)x->stats.length_sum / (double)x->stats.chunk_count;
@@ -139,15 +145,15 @@ static double bag_lexical(const struct passage_bag *bag, const struct query *que
         for (size_t i = 0; i < bag->count; i++) {
             if (!med_str_eq(bag->terms[i], query->terms[t].term)) continue;
             double wtf = (double)bag->body[i] + (double)m->title_weight * bag->title[i] +
-                (double)m->mesh_weight * bag->mesh[i];
+                         (double)m->mesh_weight * bag->mesh[i];
             score += query->terms[t].count * query->terms[t].idf * wtf * (m->k1 + 1) / (wtf + norm);
         }
     }
     return score;
 }
 
-static bool encode_terms(const struct med_corpus_encoder *encoder, struct med_arena *arena, const struct med_str *terms,
-    const float *counts, size_t count, float *ret_vector)
+static bool encode_terms(const struct med_corpus_encoder *encoder, struct med_arena *arena,
+    const struct med_str *terms, const float *counts, size_t count, float *ret_vector)
 {
     uint32_t *rows = med_arena_alloc(arena, (count + 1) * sizeof *rows);
     float *values = med_arena_alloc(arena, (count + 1) * sizeof *values);
@@ -164,7 +170,8 @@ static bool encode_terms(const struct med_corpus_encoder *encoder, struct med_ar
     return known;
 }
 
-static double bag_dense(struct calibration_worker *w, const struct passage_bag *bag, const struct query *query)
+static double bag_dense(
+    struct calibration_worker *w, const struct passage_bag *bag, const struct query *query)
 {
     const struct med_corpus_encoder *encoder = w->run->index->encoder;
     uint32_t dim = med_corpus_dim(encoder);
@@ -173,7 +180,8 @@ static double bag_dense(struct calibration_worker *w, const struct passage_bag *
     float *counts = med_arena_calloc(w->arena, query->term_count + 1, sizeof *counts);
     struct med_str *terms = med_arena_calloc(w->arena, query->term_count + 1, sizeof *terms);
     if (!sum || !counts || !terms) return 0;
-    for (size_t i = 0; i < bag->count; i++) sum[i] = bag->body[i] + bag->title[i]; /* what build_encode encodes */
+    for (size_t i = 0; i < bag->count; i++)
+        sum[i] = bag->body[i] + bag->title[i]; /* what build_encode encodes */
     for (size_t t = 0; t < query->term_count; t++) {
         counts[t] = query->terms[t].count;
         terms[t] = query->terms[t].term;
@@ -191,21 +199,23 @@ static double bag_dense(struct calibration_worker *w, const struct passage_bag *
 /* Rank of the target among the others at one weight -> gain. */
 static float gain_at(double weight, const struct med_ranking *others, double lexical, double dense)
 {
-    double lexical_max = fmax(others->lexical_max, lexical), dense_max = fmax(others->dense_max, dense);
+    double lexical_max = fmax(others->lexical_max, lexical),
+           dense_max = fmax(others->dense_max, dense);
     double target = (lexical_max > 0 ? (1 - weight) * lexical / lexical_max : 0) +
-        (dense_max > 0 ? weight * fmax(dense, 0) / dense_max : 0);
+                    (dense_max > 0 ? weight * fmax(dense, 0) / dense_max : 0);
     unsigned rank = 1;
     for (size_t i = 0; i < others->count && rank <= TOP; i++) {
         const struct med_ranked *r = &others->items[i];
         double score = (lexical_max > 0 ? (1 - weight) * r->lexical / lexical_max : 0) +
-            (dense_max > 0 ? weight * fmax(r->dense, 0) / dense_max : 0);
+                       (dense_max > 0 ? weight * fmax(r->dense, 0) / dense_max : 0);
         rank += score > target;
     }
     return rank <= TOP ? (float)(1 / log2(rank + 1.0)) : 0;
 }
 
-static enum med_code try_sentence(struct calibration_worker *w, const struct med_doc *doc, const struct med_text *text,
-    const struct med_chunk *chunk, struct med_span sentence, struct outcome *ret_outcome, struct med_err *err)
+static enum med_code try_sentence(struct calibration_worker *w, const struct med_doc *doc,
+    const struct med_text *text, const struct med_chunk *chunk, struct med_span sentence,
+    struct outcome *ret_outcome, struct med_err *err)
 {
     const struct med_index *x = w->run->index;
     struct med_str body = med_str_sub(text->bytes, chunk->span.start, chunk->span.end);
@@ -229,9 +239,10 @@ static enum med_code try_sentence(struct calibration_worker *w, const struct med
     return MED_OK;
 }
 
-/* A sentence that could be a question's worth of words, and leaves something of the passage behind. */
-static bool choose_sentence(struct med_str body, const struct med_span *sentences, size_t count, struct med_rng *rng,
-    struct med_span *ret_sentence)
+/* A sentence that could be a question's worth of words, and leaves something of the passage behind.
+ */
+static bool choose_sentence(struct med_str body, const struct med_span *sentences, size_t count,
+    struct med_rng *rng, struct med_span *ret_sentence)
 {
     size_t start = count ? med_rng_below(rng, count) : 0;
     for (size_t i = 0; count > 1 && i < count; i++) {
@@ -268,7 +279,8 @@ static enum med_code try_document(struct calibration_worker *w, size_t i, struct
     return try_sentence(w, doc, text, chunk, sentence, &run->outcomes[i], err);
 }
 
-static enum med_code try_range(void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
+static enum med_code try_range(
+    void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
 {
     (void)worker;
     struct calibration_worker w = {.run = ctx};
@@ -287,7 +299,8 @@ static enum med_code try_range(void *ctx, unsigned worker, uint64_t begin, uint6
 
 /* --- the choice --- */
 
-static enum med_code choose_weight(struct build *b, const struct outcome *outcomes, size_t count, struct med_err *err)
+static enum med_code choose_weight(
+    struct build *b, const struct outcome *outcomes, size_t count, struct med_err *err)
 {
     double mean[WEIGHT_COUNT] = {0}, best = 0;
     size_t used = 0;
@@ -317,13 +330,14 @@ static enum med_code choose_weight(struct build *b, const struct outcome *outcom
     med_jw_kdouble(&w, "weight_step", WEIGHT_STEP);
     med_jw_object_end(&w);
     enum med_code code = med_buf_status(&buf, err);
-    if (!code && !med_arena_str(b->arena, med_buf_str(&buf), &b->manifest.calibration)) code = out_of_memory(err);
+    if (!code && !med_arena_str(b->arena, med_buf_str(&buf), &b->manifest.calibration))
+        code = out_of_memory(err);
     med_buf_free(&buf);
     return code;
 }
 
-static enum med_code list_held_out(struct build *b, const uint64_t *held_out, struct calibration_run *run,
-    size_t *ret_count, struct med_err *err)
+static enum med_code list_held_out(struct build *b, const uint64_t *held_out,
+    struct calibration_run *run, size_t *ret_count, struct med_err *err)
 {
     size_t count = 0;
     for (size_t d = 0; d < b->doc_count; d++) count += held_out[d >> 6] >> (d & 63) & 1;
@@ -339,17 +353,19 @@ static enum med_code list_held_out(struct build *b, const uint64_t *held_out, st
     return MED_OK;
 }
 
-enum med_code build_calibrate(struct build *b, const uint64_t *held_out, struct med_corpus_encoder *encoder,
-    const char *dense_dir, struct med_err *err)
+enum med_code build_calibrate(struct build *b, const uint64_t *held_out,
+    struct med_corpus_encoder *encoder, const char *dense_dir, struct med_err *err)
 {
     struct med_segment *segment = NULL;
     pthread_mutex_t snapshot_lock = PTHREAD_MUTEX_INITIALIZER;
     struct calibration_run run = {.build = b, .snapshot_lock = &snapshot_lock};
-    size_t count;
+    size_t count = 0;
     enum med_code code = list_held_out(b, held_out, &run, &count, err);
-    if (!code && count) code = segment_open_unpublished(b->segment_dir, dense_dir, &b->segment, &segment, err);
+    if (!code && count)
+        code = segment_open_unpublished(b->segment_dir, dense_dir, &b->segment, &segment, err);
     if (!code && count) {
-        struct med_index x = {.manifest = &b->manifest, .segments = &segment, .segment_count = 1, .encoder = encoder};
+        struct med_index x = {
+            .manifest = &b->manifest, .segments = &segment, .segment_count = 1, .encoder = encoder};
         x.stats.chunk_count = segment->chunk_count;
         x.stats.doc_count = segment->doc_count;
         x.stats.length_sum = med_lex_length_sum(segment->lex);
@@ -363,7 +379,8 @@ enum med_code build_calibrate(struct build *b, const uint64_t *held_out, struct 
             code = med_parallel_for(b->threads, step, 16, try_range, &part, err);
             done += step;
             if (!code && !med_progress(b->options->progress, "calibrate", done, count, "queries"))
-                code = med_fail(err, MED_E_CANCELLED, "the build was stopped; nothing was published");
+                code =
+                    med_fail(err, MED_E_CANCELLED, "the build was stopped; nothing was published");
         }
     }
     if (!code) code = choose_weight(b, run.outcomes, count, err);

@@ -52,15 +52,16 @@ static bool sample_passage(struct sample *s, const struct forward *f, uint32_t c
     uint64_t end = f->chunk_end[chunk];
     for (uint64_t i = f->chunk_sentence[chunk]; i < f->chunk_sentence[chunk + 1]; i++) {
         bool last = i + 1 == f->chunk_sentence[chunk + 1];
-        uint64_t begin = i == f->chunk_sentence[chunk] ? f->chunk_start[chunk] : f->sentence_start[i];
+        uint64_t begin =
+            i == f->chunk_sentence[chunk] ? f->chunk_start[chunk] : f->sentence_start[i];
         if (!sample_sentence(s, f, begin, last ? end : f->sentence_start[i + 1])) return false;
     }
     s->docs[s->doc_count] = s->sentence_count;
     return true;
 }
 
-enum med_code build_train(struct build *b, const uint64_t *held_out, struct med_corpus_encoder **ret_encoder,
-    struct med_err *err)
+enum med_code build_train(struct build *b, const uint64_t *held_out,
+    struct med_corpus_encoder **ret_encoder, struct med_err *err)
 {
     const struct forward *f = &b->forward;
     struct sample s = {0};
@@ -69,16 +70,24 @@ enum med_code build_train(struct build *b, const uint64_t *held_out, struct med_
     bool ok = true;
     for (uint32_t c = 0; ok && c < f->chunk_count; c++) {
         bool drawn = f->chunk_count <= MED_TRAIN_PASSAGES_MAX ||
-            med_rng_below(&rng, f->chunk_count) < MED_TRAIN_PASSAGES_MAX;
-        if (!drawn || has_bit(held_out, f->chunk_doc[c]) || s.doc_count == MED_TRAIN_PASSAGES_MAX) continue;
+                     med_rng_below(&rng, f->chunk_count) < MED_TRAIN_PASSAGES_MAX;
+        if (!drawn || has_bit(held_out, f->chunk_doc[c]) || s.doc_count == MED_TRAIN_PASSAGES_MAX)
+            continue;
         ok = sample_passage(&s, f, c);
     }
     enum med_code code = ok ? MED_OK : out_of_memory(err);
     if (!code) {
-        struct med_train_corpus corpus = {.vocab = b->vocab, .df = med_lex_writer_df(b->lex),
-            .passage_count = f->chunk_count, .tokens = s.tokens, .sentence_starts = s.sentences,
-            .sentence_count = s.sentence_count, .doc_starts = s.docs, .doc_count = (uint32_t)s.doc_count};
-        struct med_train_options options = {.dim = b->options->dim, .seed = b->options->seed, .threads = b->threads,
+        struct med_train_corpus corpus = {.vocab = b->vocab,
+            .df = med_lex_writer_df(b->lex),
+            .passage_count = f->chunk_count,
+            .tokens = s.tokens,
+            .sentence_starts = s.sentences,
+            .sentence_count = s.sentence_count,
+            .doc_starts = s.docs,
+            .doc_count = (uint32_t)s.doc_count};
+        struct med_train_options options = {.dim = b->options->dim,
+            .seed = b->options->seed,
+            .threads = b->threads,
             .progress = b->options->progress};
         code = s.doc_count == 0 ? med_fail(err, MED_E_UNSUPPORTED, "there is nothing to train on")
                                 : med_corpus_train(&corpus, &options, ret_encoder, err);
@@ -92,9 +101,9 @@ enum med_code build_train(struct build *b, const uint64_t *held_out, struct med_
 /* --- encoding --- */
 
 struct encode_worker {
-    float *counts;   /* per encoder row, zero between passages */
-    uint32_t *rows;  /* rows of the current passage */
-    float *values;   /* their counts, in the same order */
+    float *counts;  /* per encoder row, zero between passages */
+    uint32_t *rows; /* rows of the current passage */
+    float *values;  /* their counts, in the same order */
     uint64_t known, unknown;
 };
 
@@ -103,11 +112,12 @@ struct encoding {
     const struct med_corpus_encoder *encoder;
     uint32_t *row_of; /* per vocabulary id */
     struct encode_worker *workers;
-    uint32_t first;   /* of the block */
+    uint32_t first; /* of the block */
     float *vectors;
 };
 
-static size_t gather(const struct encoding *e, struct encode_worker *w, uint64_t begin, uint64_t end, size_t count)
+static size_t gather(
+    const struct encoding *e, struct encode_worker *w, uint64_t begin, uint64_t end, size_t count)
 {
     const struct forward *f = &e->build->forward;
     for (uint64_t i = begin; i < end; i++) {
@@ -123,7 +133,8 @@ static size_t gather(const struct encoding *e, struct encode_worker *w, uint64_t
     return count;
 }
 
-static enum med_code encode_range(void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
+static enum med_code encode_range(
+    void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
 {
     (void)err;
     struct encoding *e = ctx;
@@ -145,7 +156,8 @@ static enum med_code encode_range(void *ctx, unsigned worker, uint64_t begin, ui
     return MED_OK;
 }
 
-static enum med_code encode_blocks(struct encoding *e, struct med_dense_writer *writer, struct med_err *err)
+static enum med_code encode_blocks(
+    struct encoding *e, struct med_dense_writer *writer, struct med_err *err)
 {
     const struct build *b = e->build;
     uint32_t total = b->forward.chunk_count;
@@ -168,23 +180,28 @@ static enum med_code prepare(struct encoding *e, struct med_err *err)
     e->workers = med_calloc(b->threads, sizeof *e->workers);
     e->vectors = med_calloc((size_t)ENCODE_BLOCK * med_corpus_dim(e->encoder), sizeof *e->vectors);
     if (!e->row_of || !e->workers || !e->vectors) return out_of_memory(err);
-    for (uint32_t i = 0; i < vocab; i++) e->row_of[i] = med_corpus_find(e->encoder, med_vocab_term(b->vocab, i));
+    for (uint32_t i = 0; i < vocab; i++)
+        e->row_of[i] = med_corpus_find(e->encoder, med_vocab_term(b->vocab, i));
     for (unsigned i = 0; i < b->threads; i++) {
         e->workers[i].counts = med_calloc(terms + 1, sizeof(float));
         e->workers[i].rows = med_calloc(terms + 1, sizeof(uint32_t));
         e->workers[i].values = med_calloc(terms + 1, sizeof(float));
-        if (!e->workers[i].counts || !e->workers[i].rows || !e->workers[i].values) return out_of_memory(err);
+        if (!e->workers[i].counts || !e->workers[i].rows || !e->workers[i].values)
+            return out_of_memory(err);
     }
     return MED_OK;
 }
 
-enum med_code build_encode(struct build *b, const struct med_corpus_encoder *encoder, const char *dir,
-    enum med_dense_kind kind, struct med_file_ref ret_files[MED_DENSE_FILE_COUNT], struct med_dense_report *ret_report,
-    struct med_err *err)
+enum med_code build_encode(struct build *b, const struct med_corpus_encoder *encoder,
+    const char *dir, enum med_dense_kind kind, struct med_file_ref ret_files[MED_DENSE_FILE_COUNT],
+    struct med_dense_report *ret_report, struct med_err *err)
 {
     struct encoding e = {.build = b, .encoder = encoder};
-    struct med_dense_options options = {.kind = kind, .dim = med_corpus_dim(encoder), .threads = b->threads,
-        .seed = b->options->seed, .progress = b->options->progress};
+    struct med_dense_options options = {.kind = kind,
+        .dim = med_corpus_dim(encoder),
+        .threads = b->threads,
+        .seed = b->options->seed,
+        .progress = b->options->progress};
     struct med_dense_writer *writer = NULL;
     enum med_code code = prepare(&e, err);
     if (!code) code = med_dense_writer_new(b->fs, dir, &options, &writer, err);

@@ -1,4 +1,5 @@
-/* Evaluation runs: every query in every mode, in parallel, with results that do not depend on the number of threads. */
+/* Evaluation runs: every query in every mode, in parallel, with results that do not depend on the
+ * number of threads. */
 #include "index/eval.h"
 
 #include "common/json.h"
@@ -46,8 +47,8 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static enum med_code measure(const struct med_topic *topic, const struct run *run, struct med_arena *arena,
-    struct med_eval_scores *ret_scores, struct med_err *err)
+static enum med_code measure(const struct med_topic *topic, const struct run *run,
+    struct med_arena *arena, struct med_eval_scores *ret_scores, struct med_err *err)
 {
     int *ranked = med_arena_calloc(arena, run->count + 1, sizeof *ranked);
     int *all = med_arena_calloc(arena, topic->judged_count + 1, sizeof *all);
@@ -59,8 +60,9 @@ static enum med_code measure(const struct med_topic *topic, const struct run *ru
     return MED_OK;
 }
 
-static enum med_code run_one(struct evaluation *e, struct med_searcher *searcher, struct med_arena *arena,
-    const struct med_topic *topic, enum med_mode mode, struct run *run, struct med_err *err)
+static enum med_code run_one(struct evaluation *e, struct med_searcher *searcher,
+    struct med_arena *arena, const struct med_topic *topic, enum med_mode mode, struct run *run,
+    struct med_err *err)
 {
     struct med_search_request request = MED_SEARCH_REQUEST_DEFAULT;
     request.query = topic->text;
@@ -86,7 +88,8 @@ static enum med_code run_one(struct evaluation *e, struct med_searcher *searcher
     return measure(topic, run, arena, &run->scores, err);
 }
 
-static enum med_code run_range(void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
+static enum med_code run_range(
+    void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
 {
     struct evaluation *e = ctx;
     struct med_searcher *searcher = NULL;
@@ -100,7 +103,8 @@ static enum med_code run_range(void *ctx, unsigned worker, uint64_t begin, uint6
                 &e->runs[t * e->options->mode_count + m], err);
         }
         if (code) med_err_prefix(err, "query " MED_STR_FMT, MED_STR_ARG(e->topics.items[t].id));
-        if (!code && worker == 0 && !med_progress(e->options->progress, "eval", t, e->topics.count, "queries"))
+        if (!code && worker == 0 &&
+            !med_progress(e->options->progress, "eval", t, e->topics.count, "queries"))
             code = med_fail(err, MED_E_CANCELLED, "the evaluation was stopped");
     }
     med_arena_free(&arena);
@@ -124,22 +128,26 @@ static int compare_ids(const void *a, const void *b)
     return med_str_cmp(*(const struct med_str *)a, *(const struct med_str *)b);
 }
 
-/* Judged relevant, but not in this index: recall cannot reach 1, and the reader of the report should know. */
-static enum med_code count_missing(const struct evaluation *e, uint64_t *ret_missing, struct med_err *err)
+/* Judged relevant, but not in this index: recall cannot reach 1, and the reader of the report
+ * should know. */
+static enum med_code count_missing(
+    const struct evaluation *e, uint64_t *ret_missing, struct med_err *err)
 {
     const struct med_index *x = e->index;
     struct med_str *ids = med_calloc(x->stats.doc_count + 1, sizeof *ids);
     if (!ids) return med_fail(err, MED_E_NOMEM, "out of memory for the evaluation");
     size_t n = 0;
     for (uint32_t s = 0; s < x->segment_count; s++) {
-        for (uint32_t d = 0; d < x->segments[s]->doc_count; d++) ids[n++] = med_segment_source_id(x->segments[s], d);
+        for (uint32_t d = 0; d < x->segments[s]->doc_count; d++)
+            ids[n++] = med_segment_source_id(x->segments[s], d);
     }
     qsort(ids, n, sizeof *ids, compare_ids);
     *ret_missing = 0;
     for (size_t t = 0; t < e->topics.count; t++) {
         const struct med_topic *topic = &e->topics.items[t];
         for (size_t i = 0; i < topic->judged_count; i++) {
-            if (topic->judged[i].gain > 0 && !bsearch(&topic->judged[i].doc, ids, n, sizeof *ids, compare_ids))
+            if (topic->judged[i].gain > 0 &&
+                !bsearch(&topic->judged[i].doc, ids, n, sizeof *ids, compare_ids))
                 ++*ret_missing;
         }
     }
@@ -158,9 +166,9 @@ static enum med_code write_run(const struct evaluation *e, size_t m, struct med_
     for (size_t t = 0; t < e->topics.count; t++) {
         const struct run *run = &e->runs[t * e->options->mode_count + m];
         for (size_t i = 0; i < run->count; i++)
-            fprintf(out, MED_STR_FMT " Q0 " MED_STR_FMT " %zu %.9g medicus-%s\n", MED_STR_ARG(e->topics.items[t].id),
-                MED_STR_ARG(run->items[i].doc), i + 1, (double)run->items[i].score,
-                med_mode_name(e->options->modes[m]));
+            fprintf(out, MED_STR_FMT " Q0 " MED_STR_FMT " %zu %.9g medicus-%s\n",
+                MED_STR_ARG(e->topics.items[t].id), MED_STR_ARG(run->items[i].doc), i + 1,
+                (double)run->items[i].score, med_mode_name(e->options->modes[m]));
     }
     bool failed = ferror(out);
     if (fclose(out) != 0 || failed) return med_fail_errno(err, errno, "cannot write %s", path);
@@ -176,21 +184,24 @@ static enum med_code write_table(const struct evaluation *e, struct med_err *err
         const struct med_topic *topic = &e->topics.items[t];
         for (size_t m = 0; topic->relevant_count && m < e->options->mode_count; m++) {
             const struct med_eval_scores *s = &e->runs[t * e->options->mode_count + m].scores;
-            fprintf(out, MED_STR_FMT "\t%s\t%.4f\t%.4f\t%.4f\t%.4f\t%zu\t" MED_STR_FMT "\n", MED_STR_ARG(topic->id),
-                med_mode_name(e->options->modes[m]), s->ndcg_10, s->recall_100, s->mrr_10, s->map,
-                topic->relevant_count, MED_STR_ARG(topic->text));
+            fprintf(out, MED_STR_FMT "\t%s\t%.4f\t%.4f\t%.4f\t%.4f\t%zu\t" MED_STR_FMT "\n",
+                MED_STR_ARG(topic->id), med_mode_name(e->options->modes[m]), s->ndcg_10,
+                s->recall_100, s->mrr_10, s->map, topic->relevant_count, MED_STR_ARG(topic->text));
         }
     }
     bool failed = ferror(out);
-    if (fclose(out) != 0 || failed) return med_fail_errno(err, errno, "cannot write %s", e->options->per_query_path);
+    if (fclose(out) != 0 || failed)
+        return med_fail_errno(err, errno, "cannot write %s", e->options->per_query_path);
     return MED_OK;
 }
 
 static void summarize(const struct evaluation *e, struct med_eval_report *report)
 {
     for (size_t t = 0; t < e->topics.count; t++) {
-        if (e->topics.items[t].relevant_count) report->query_count++;
-        else report->unjudged++;
+        if (e->topics.items[t].relevant_count)
+            report->query_count++;
+        else
+            report->unjudged++;
     }
     for (size_t t = 0; t < e->topics.count; t++) {
         if (!e->topics.items[t].relevant_count) continue;
@@ -203,11 +214,13 @@ static void summarize(const struct evaluation *e, struct med_eval_report *report
 enum med_code med_eval(const struct med_index *index, const struct med_eval_options *options,
     struct med_eval_report *ret_report, struct med_err *err)
 {
-    struct evaluation e = {.index = index, .options = options, .keep_runs = options->run_dir != NULL};
+    struct evaluation e = {
+        .index = index, .options = options, .keep_runs = options->run_dir != NULL};
     struct med_eval_report report = {0};
     struct med_arena *arena = NULL;
     enum med_code code = med_arena_new(EVAL_ARENA_BYTES_MAX, &arena, err);
-    if (!code) code = med_topics_read(options->queries_path, options->qrels_path, arena, &e.topics, err);
+    if (!code)
+        code = med_topics_read(options->queries_path, options->qrels_path, arena, &e.topics, err);
     if (!code) {
         e.runs = med_calloc(e.topics.count * options->mode_count + 1, sizeof *e.runs);
         if (!e.runs) code = med_fail(err, MED_E_NOMEM, "out of memory for the evaluation");
@@ -215,12 +228,14 @@ enum med_code med_eval(const struct med_index *index, const struct med_eval_opti
     if (!code) code = med_parallel_for(options->threads, e.topics.count, 32, run_range, &e, err);
     if (!code) summarize(&e, &report);
     if (!code && report.query_count == 0)
-        code = med_fail(err, MED_E_INVALID, "no query of %s has a relevant judgement in %s", options->queries_path,
-            options->qrels_path);
+        code = med_fail(err, MED_E_INVALID, "no query of %s has a relevant judgement in %s",
+            options->queries_path, options->qrels_path);
     if (!code) code = count_missing(&e, &report.missing_docs, err);
-    for (size_t m = 0; !code && options->run_dir && m < options->mode_count; m++) code = write_run(&e, m, err);
+    for (size_t m = 0; !code && options->run_dir && m < options->mode_count; m++)
+        code = write_run(&e, m, err);
     if (!code && options->per_query_path) code = write_table(&e, err);
-    for (size_t i = 0; e.runs && e.keep_runs && i < e.topics.count * options->mode_count; i++) med_free(e.runs[i].items);
+    for (size_t i = 0; e.runs && e.keep_runs && i < e.topics.count * options->mode_count; i++)
+        med_free(e.runs[i].items);
     med_free(e.runs);
     med_arena_free(&arena);
     if (code) return code;

@@ -1,5 +1,6 @@
-/* Evaluation with the field's measures and trec_eval's rules: gain = the judgement, ties broken by document id descending as trec_eval
- * does, ranking depth 1,000, means over queries with at least one relevant judgement. */
+/* Evaluation with the field's measures and trec_eval's rules: gain = the judgement, ties broken by
+ * document id descending as trec_eval does, ranking depth 1,000, means over queries with at least
+ * one relevant judgement. */
 #pragma once
 
 #include "index/search.h"
@@ -9,10 +10,10 @@ struct med_eval_options {
     const char *qrels_path;   /* BEIR tsv with header, or TREC qrels (id 0 doc rel) */
     enum med_mode modes[MED_MODE_COUNT];
     size_t mode_count;
-    double fusion_weight;     /* negative = calibrated */
+    double fusion_weight; /* negative = calibrated */
     enum med_fusion fusion;
-    unsigned threads;         /* 0 = all */
-    const char *run_dir;      /* write <mode>.run TREC run files here, or NULL */
+    unsigned threads;           /* 0 = all */
+    const char *run_dir;        /* write <mode>.run TREC run files here, or NULL */
     const char *per_query_path; /* tab-separated table, or NULL */
     const struct med_progress *progress;
 };
@@ -22,11 +23,14 @@ struct med_eval_scores {
 };
 struct med_eval_report {
     struct med_eval_scores modes[MED_MODE_COUNT]; /* by position in options.modes */
-    uint64_t query_count;     /* with a relevant judgement: the mean is over these */
-    uint64_t unjudged;        /* queries without */
-    uint64_t missing_docs;    /* judged relevant but not in this index */
+    uint64_t query_count;  /* with a relevant judgement: the mean is over these */
+    uint64_t unjudged;     /* queries without */
+    uint64_t missing_docs; /* judged relevant but not in this index */
 };
-enum med_code med_eval(const struct med_index *index, const struct med_eval_options *options, struct med_eval_report *ret_report, struct med_err *err) MED_CHECK;
+enum med_code med_eval(const struct med_index *index, const struct med_eval_options *options,
+    struct med_eval_report *ret_report, struct med_err *err) MED_CHECK;
 
-/* The measures alone: the gains of the ranked list (0 = not judged) and all judged gains in descending order. */
-struct med_eval_scores med_eval_query(const int *ranked_gains, size_t ranked_count, const int *all_gains, size_t all_count);
+/* The measures alone: the gains of the ranked list (0 = not judged) and all judged gains in
+ * descending order. */
+struct med_eval_scores med_eval_query(
+    const int *ranked_gains, size_t ranked_count, const int *all_gains, size_t all_count);

@@ -44,23 +44,26 @@ static enum med_code open_segments(struct med_index *x, bool verify, struct med_
     x->segments = med_calloc(m->segment_count ? m->segment_count : 1, sizeof(struct med_segment *));
     if (!x->segments) return med_fail(err, MED_E_NOMEM, "out of memory while opening a generation");
     for (size_t i = 0; i < m->segment_count; i++) {
-        enum med_code code = med_segment_open(x->pin, &m->segments[i], verify, &x->segments[i], err);
+        enum med_code code =
+            med_segment_open(x->pin, &m->segments[i], verify, &x->segments[i], err);
         if (code) return code;
         x->segment_count++;
         const struct med_segment *s = x->segments[i];
         if (s->dense && (!x->encoder || med_dense_dim(s->dense) != med_corpus_dim(x->encoder)))
-            return med_fail(err, MED_E_CORRUPT, "generation %llu: segment %s does not fit the encoder",
+            return med_fail(err, MED_E_CORRUPT,
+                "generation %llu: segment %s does not fit the encoder",
                 (unsigned long long)m->number, s->ref->id);
         x->stats.chunk_count += s->chunk_count;
         x->stats.doc_count += s->doc_count;
         x->stats.length_sum += med_lex_length_sum(s->lex);
-        for (size_t f = 0; f < m->segments[i].file_count; f++) x->bytes += m->segments[i].files[f].size;
+        for (size_t f = 0; f < m->segments[i].file_count; f++)
+            x->bytes += m->segments[i].files[f].size;
     }
     return MED_OK;
 }
 
-enum med_code med_index_open(struct med_data *data, struct med_store *store, uint64_t number, bool verify,
-    struct med_index **ret_index, struct med_err *err)
+enum med_code med_index_open(struct med_data *data, struct med_store *store, uint64_t number,
+    bool verify, struct med_index **ret_index, struct med_err *err)
 {
     struct med_index *x = med_calloc(1, sizeof *x);
     if (!x) return med_fail(err, MED_E_NOMEM, "out of memory while opening a generation");
@@ -72,7 +75,8 @@ enum med_code med_index_open(struct med_data *data, struct med_store *store, uin
         const struct med_manifest *m = x->manifest;
         if (m->analyzer_version != MED_ANALYZER_VERSION || m->text_version != MED_TEXT_VERSION)
             code = med_fail(err, MED_E_UNSUPPORTED,
-                "generation %llu was made with another text or analysis version; run `medicus build --retrain`",
+                "generation %llu was made with another text or analysis version; run `medicus "
+                "build --retrain`",
                 (unsigned long long)m->number);
     }
     if (!code) code = open_encoder(x, verify, err);
@@ -121,15 +125,17 @@ uint64_t med_index_bytes(const struct med_index *x)
     return x->bytes + x->encoder_map.len;
 }
 
-static enum med_code check_documents(struct med_index *x, const struct med_segment *s, struct med_snapshot *snapshot,
-    struct med_arena *arena, const struct med_progress *progress, struct med_err *err)
+static enum med_code check_documents(struct med_index *x, const struct med_segment *s,
+    struct med_snapshot *snapshot, struct med_arena *arena, const struct med_progress *progress,
+    struct med_err *err)
 {
     for (uint32_t d = 0; d < s->doc_count; d++) {
         struct med_doc *doc;
         struct med_text *text;
         med_arena_reset(arena);
         struct med_str id = med_segment_doc_id(s, d);
-        enum med_code code = med_snapshot_get_version(snapshot, id, s->docs[d].version, arena, &doc, err);
+        enum med_code code =
+            med_snapshot_get_version(snapshot, id, s->docs[d].version, arena, &doc, err);
         if (code) {
             med_err_prefix(err, "generation %llu needs version %u of " MED_STR_FMT,
                 (unsigned long long)x->manifest->number, s->docs[d].version, MED_STR_ARG(id));
@@ -141,8 +147,10 @@ static enum med_code check_documents(struct med_index *x, const struct med_segme
         for (uint32_t c = s->docs[d].first_chunk; c < last; c++) {
             struct med_chunk_row row = s->chunks[c];
             if (row.end > text->bytes.len ||
-                med_hash128(text->bytes.ptr + row.start, row.end - row.start).lo != s->chunk_hash[c])
-                return med_fail(err, MED_E_CORRUPT, "passage %u of " MED_STR_FMT " is not where the index says",
+                med_hash128(text->bytes.ptr + row.start, row.end - row.start).lo !=
+                    s->chunk_hash[c])
+                return med_fail(err, MED_E_CORRUPT,
+                    "passage %u of " MED_STR_FMT " is not where the index says",
                     c - s->docs[d].first_chunk, MED_STR_ARG(id));
         }
         if (d % 256 == 0 && !med_progress(progress, "documents", d, s->doc_count, "documents"))
@@ -151,7 +159,8 @@ static enum med_code check_documents(struct med_index *x, const struct med_segme
     return MED_OK;
 }
 
-enum med_code med_index_check(struct med_index *x, const struct med_progress *progress, struct med_err *err)
+enum med_code med_index_check(
+    struct med_index *x, const struct med_progress *progress, struct med_err *err)
 {
     struct med_snapshot *snapshot = NULL;
     struct med_arena *arena = NULL;

@@ -43,7 +43,8 @@ struct query {
     struct query_term *terms;
     size_t term_count;
 };
-enum med_code query_analyse(struct med_analyzer *analyzer, struct med_str text, struct med_arena *arena, struct query *ret_query, struct med_err *err) MED_CHECK;
+enum med_code query_analyse(struct med_analyzer *analyzer, struct med_str text,
+    struct med_arena *arena, struct query *ret_query, struct med_err *err) MED_CHECK;
 
 struct med_searcher {
     struct med_analyzer *analyzer;
@@ -51,11 +52,16 @@ struct med_searcher {
 };
 
 /* Ranking of an analysed query; med_rank is analysis plus this. */
-enum med_code rank_query(const struct med_index *index, struct med_searcher *searcher, const struct med_search_request *request, struct query *query, struct med_arena *arena, struct med_ranking *ranking, struct med_err *err) MED_CHECK;
+enum med_code rank_query(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, struct query *query, struct med_arena *arena,
+    struct med_ranking *ranking, struct med_err *err) MED_CHECK;
 
-/* At most MED_SNIPPET_CHARS characters of the passage, whole sentences where they fit, around the terms that weigh most. */
+/* At most MED_SNIPPET_CHARS characters of the passage, whole sentences where they fit, around the
+ * terms that weigh most. */
 #define MED_SNIPPET_CHARS 300
-enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage, const struct query *query, struct med_arena *arena, struct med_str *ret_snippet, struct med_span **ret_highlights, size_t *ret_highlight_count, struct med_err *err) MED_CHECK;
+enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage,
+    const struct query *query, struct med_arena *arena, struct med_str *ret_snippet,
+    struct med_span **ret_highlights, size_t *ret_highlight_count, struct med_err *err) MED_CHECK;
 
 /* The fusion weight of the dense half for a freshly built, not yet published generation. */
 struct calibration {

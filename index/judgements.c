@@ -41,8 +41,8 @@ static struct med_str next_column(struct med_str *line, bool tabs)
     return med_str_trim(column);
 }
 
-static enum med_code read_whole(const char *path, struct med_arena *arena, struct med_str *ret_text,
-    struct med_err *err)
+static enum med_code read_whole(
+    const char *path, struct med_arena *arena, struct med_str *ret_text, struct med_err *err)
 {
     struct med_buf buf;
     med_buf_init(&buf, JUDGEMENT_FILE_BYTES_MAX);
@@ -53,7 +53,8 @@ static enum med_code read_whole(const char *path, struct med_arena *arena, struc
     return code;
 }
 
-static enum med_code add_topic(struct med_topics *topics, size_t *cap, struct med_topic topic, struct med_err *err)
+static enum med_code add_topic(
+    struct med_topics *topics, size_t *cap, struct med_topic topic, struct med_err *err)
 {
     if (!med_grow(&topics->items, cap, topics->count + 1, sizeof *topics->items))
         return med_fail(err, MED_E_NOMEM, "out of memory for queries");
@@ -61,8 +62,8 @@ static enum med_code add_topic(struct med_topics *topics, size_t *cap, struct me
     return MED_OK;
 }
 
-static enum med_code read_json_topic(struct med_str line, struct med_arena *arena, struct med_topic *ret_topic,
-    struct med_err *err)
+static enum med_code read_json_topic(
+    struct med_str line, struct med_arena *arena, struct med_topic *ret_topic, struct med_err *err)
 {
     struct med_json *root;
     enum med_code code = med_json_parse(line.ptr, line.len, &root, err);
@@ -85,7 +86,8 @@ static enum med_code read_json_topic(struct med_str line, struct med_arena *aren
 }
 
 /* <top> <num> Number: 12 <title> words ... </top>; only the number and the title are used. */
-static enum med_code read_trec_topics(struct med_str text, struct med_topics *topics, size_t *cap, struct med_err *err)
+static enum med_code read_trec_topics(
+    struct med_str text, struct med_topics *topics, size_t *cap, struct med_err *err)
 {
     struct line_reader r = {.rest = text};
     struct med_str line;
@@ -108,7 +110,8 @@ static enum med_code read_trec_topics(struct med_str text, struct med_topics *to
             in_title = false;
         } else if (med_str_starts(line, MED_STR("</top>"))) {
             if (topic.id.len == 0 || topic.text.len == 0)
-                return med_fail(err, MED_E_INVALID, "line %zu: a topic without <num> or <title>", r.number);
+                return med_fail(
+                    err, MED_E_INVALID, "line %zu: a topic without <num> or <title>", r.number);
             enum med_code code = add_topic(topics, cap, topic, err);
             if (code) return code;
             topic = (struct med_topic){0};
@@ -117,8 +120,8 @@ static enum med_code read_trec_topics(struct med_str text, struct med_topics *to
     return MED_OK;
 }
 
-static enum med_code read_topics(struct med_str text, struct med_arena *arena, struct med_topics *topics, size_t *cap,
-    struct med_err *err)
+static enum med_code read_topics(struct med_str text, struct med_arena *arena,
+    struct med_topics *topics, size_t *cap, struct med_err *err)
 {
     struct med_str head = med_str_trim(text);
     if (med_str_starts(head, MED_STR("<top"))) return read_trec_topics(text, topics, cap, err);
@@ -133,7 +136,8 @@ static enum med_code read_topics(struct med_str text, struct med_arena *arena, s
         } else {
             topic.id = next_column(&line, true);
             topic.text = med_str_trim(line);
-            if (topic.text.len == 0) code = med_fail(err, MED_E_INVALID, "expected \"id<TAB>text\"");
+            if (topic.text.len == 0)
+                code = med_fail(err, MED_E_INVALID, "expected \"id<TAB>text\"");
         }
         if (!code) code = add_topic(topics, cap, topic, err);
         if (code) {
@@ -144,7 +148,8 @@ static enum med_code read_topics(struct med_str text, struct med_arena *arena, s
     return MED_OK;
 }
 
-static enum med_code read_qrels(struct med_str text, struct qrel **ret_qrels, size_t *ret_count, struct med_err *err)
+static enum med_code read_qrels(
+    struct med_str text, struct qrel **ret_qrels, size_t *ret_count, struct med_err *err)
 {
     struct line_reader r = {.rest = text};
     struct med_str line;
@@ -162,7 +167,8 @@ static enum med_code read_qrels(struct med_str text, struct qrel **ret_qrels, si
         if (!number || line.len || gain < INT32_MIN || gain > INT32_MAX) {
             med_free(qrels);
             return med_fail(err, MED_E_INVALID,
-                "line %zu: expected query, document and judgement (or TREC's four columns)", r.number);
+                "line %zu: expected query, document and judgement (or TREC's four columns)",
+                r.number);
         }
         if (!med_grow(&qrels, &cap, count + 1, sizeof *qrels)) {
             med_free(qrels);
@@ -182,8 +188,8 @@ static int by_topic_and_doc(const void *a, const void *b)
     return order ? order : med_str_cmp(x->judgement.doc, y->judgement.doc);
 }
 
-static enum med_code attach(struct med_topics *topics, struct qrel *qrels, size_t count, struct med_arena *arena,
-    struct med_err *err)
+static enum med_code attach(struct med_topics *topics, struct qrel *qrels, size_t count,
+    struct med_arena *arena, struct med_err *err)
 {
     if (count) qsort(qrels, count, sizeof *qrels, by_topic_and_doc);
     struct med_judgement *all = med_arena_calloc(arena, count + 1, sizeof *all);
@@ -194,8 +200,10 @@ static enum med_code attach(struct med_topics *topics, struct qrel *qrels, size_
         size_t low = 0, high = count;
         while (low < high) {
             size_t mid = low + (high - low) / 2;
-            if (med_str_cmp(qrels[mid].topic, topic->id) < 0) low = mid + 1;
-            else high = mid;
+            if (med_str_cmp(qrels[mid].topic, topic->id) < 0)
+                low = mid + 1;
+            else
+                high = mid;
         }
         topic->judged = all + low;
         for (; low < count && med_str_eq(qrels[low].topic, topic->id); low++) {
@@ -206,8 +214,8 @@ static enum med_code attach(struct med_topics *topics, struct qrel *qrels, size_
     return MED_OK;
 }
 
-enum med_code med_topics_read(const char *queries_path, const char *qrels_path, struct med_arena *arena,
-    struct med_topics *ret_topics, struct med_err *err)
+enum med_code med_topics_read(const char *queries_path, const char *qrels_path,
+    struct med_arena *arena, struct med_topics *ret_topics, struct med_err *err)
 {
     struct med_topics topics = {0}, *ret = &topics;
     size_t cap = 0, qrel_count = 0;
@@ -226,8 +234,10 @@ enum med_code med_topics_read(const char *queries_path, const char *qrels_path, 
     struct med_topic *items = NULL;
     if (!code) {
         items = med_arena_calloc(arena, topics.count + 1, sizeof *items);
-        if (!items) code = med_fail(err, MED_E_NOMEM, "out of memory for queries");
-        else if (topics.count) memcpy(items, topics.items, topics.count * sizeof *items);
+        if (!items)
+            code = med_fail(err, MED_E_NOMEM, "out of memory for queries");
+        else if (topics.count)
+            memcpy(items, topics.items, topics.count * sizeof *items);
     }
     med_free(topics.items);
     med_free(qrels);
@@ -243,8 +253,10 @@ int med_topic_gain(const struct med_topic *topic, struct med_str doc)
         size_t mid = low + (high - low) / 2;
         int order = med_str_cmp(topic->judged[mid].doc, doc);
         if (order == 0) return topic->judged[mid].gain;
-        if (order < 0) low = mid + 1;
-        else high = mid;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return 0;
 }

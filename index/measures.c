@@ -1,5 +1,6 @@
-/* Retrieval measures with trec_eval's rules: linear gain, log2 discount, ideal from all judged documents, negative and
- * absent judgements count as 0. nDCG after Jaervelin and Kekaelaeinen (2002). */
+/* Retrieval measures with trec_eval's rules: linear gain, log2 discount, ideal from all judged
+ * documents, negative and absent judgements count as 0. nDCG after Jaervelin and Kekaelaeinen
+ * (2002). */
 #include "index/eval.h"
 
 #include <math.h>
@@ -7,7 +8,8 @@
 static double dcg_ideal(const int *sorted_gains, size_t count, size_t cut)
 {
     double sum = 0;
-    for (size_t i = 0; i < count && i < cut && sorted_gains[i] > 0; i++) sum += sorted_gains[i] / log2((double)i + 2);
+    for (size_t i = 0; i < count && i < cut && sorted_gains[i] > 0; i++)
+        sum += sorted_gains[i] / log2((double)i + 2);
     return sum;
 }
 
@@ -20,7 +22,8 @@ static double dcg(const int *gains, size_t count, size_t cut)
     return sum;
 }
 
-struct med_eval_scores med_eval_query(const int *ranked, size_t ranked_count, const int *all, size_t all_count)
+struct med_eval_scores med_eval_query(
+    const int *ranked, size_t ranked_count, const int *all, size_t all_count)
 {
     struct med_eval_scores s = {0};
     size_t relevant = 0;

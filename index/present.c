@@ -11,16 +11,18 @@ static enum med_code out_of_memory(struct med_err *err)
 }
 
 /* Other documents of the same work, from the sorted list of shared works. */
-static enum med_code siblings(const struct med_index *x, uint32_t segment, uint32_t doc, struct med_arena *arena,
-    struct med_result *r, struct med_err *err)
+static enum med_code siblings(const struct med_index *x, uint32_t segment, uint32_t doc,
+    struct med_arena *arena, struct med_result *r, struct med_err *err)
 {
     const struct med_doc_row *row = &x->segments[segment]->docs[doc];
     if (!row->shared) return MED_OK;
     size_t low = 0, high = x->shared_count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (x->shared[mid].work < row->work) low = mid + 1;
-        else high = mid;
+        if (x->shared[mid].work < row->work)
+            low = mid + 1;
+        else
+            high = mid;
     }
     size_t end = low;
     while (end < x->shared_count && x->shared[end].work == row->work) end++;
@@ -34,9 +36,9 @@ static enum med_code siblings(const struct med_index *x, uint32_t segment, uint3
     return MED_OK;
 }
 
-static enum med_code present_one(const struct med_index *x, struct med_searcher *searcher, struct med_snapshot *snapshot,
-    const struct query *query, const struct med_ranked *rank, struct med_arena *arena, struct med_result *r,
-    struct med_err *err)
+static enum med_code present_one(const struct med_index *x, struct med_searcher *searcher,
+    struct med_snapshot *snapshot, const struct query *query, const struct med_ranked *rank,
+    struct med_arena *arena, struct med_result *r, struct med_err *err)
 {
     const struct med_segment *s = x->segments[rank->segment];
     const struct med_doc_row *row = &s->docs[rank->doc];
@@ -51,14 +53,16 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     char *id = med_arena_printf(arena, MED_STR_FMT "~%u", MED_STR_ARG(r->document_id), number);
     if (!id) return out_of_memory(err);
     r->id = med_str_of(id);
-    enum med_code code = med_snapshot_get_version(snapshot, r->document_id, row->version, arena, &r->doc, err);
+    enum med_code code =
+        med_snapshot_get_version(snapshot, r->document_id, row->version, arena, &r->doc, err);
     if (!code) code = med_text_make(r->doc, arena, &text, err);
     if (code) return code;
     r->title = r->doc->title;
     r->url = r->doc->url;
     r->span = (struct med_span){s->chunks[rank->chunk].start, s->chunks[rank->chunk].end};
     if (r->span.end > text->bytes.len)
-        return med_fail(err, MED_E_CORRUPT, "passage " MED_STR_FMT " lies outside its document", MED_STR_ARG(r->id));
+        return med_fail(err, MED_E_CORRUPT, "passage " MED_STR_FMT " lies outside its document",
+            MED_STR_ARG(r->id));
     r->text = med_str_sub(text->bytes, r->span.start, r->span.end);
     for (size_t i = text->section_count; i-- > 0;) {
         uint32_t start = text->headings[i].end ? text->headings[i].start : text->bodies[i].start;
@@ -67,14 +71,15 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
             break;
         }
     }
-    code = snippet_make(searcher->analyzer, r->text, query, arena, &r->snippet, &r->highlights, &r->highlight_count, err);
+    code = snippet_make(searcher->analyzer, r->text, query, arena, &r->snippet, &r->highlights,
+        &r->highlight_count, err);
     if (!code) code = siblings(x, rank->segment, rank->doc, arena, r, err);
     return code;
 }
 
 enum med_code med_search(const struct med_index *index, struct med_searcher *searcher,
-    const struct med_search_request *request, struct med_arena *arena, struct med_answer **ret_answer,
-    struct med_err *err)
+    const struct med_search_request *request, struct med_arena *arena,
+    struct med_answer **ret_answer, struct med_err *err)
 {
     struct med_answer *answer = med_arena_calloc(arena, 1, sizeof *answer);
     struct med_ranking *ranking = med_arena_calloc(arena, 1, sizeof *ranking);
@@ -95,8 +100,8 @@ enum med_code med_search(const struct med_index *index, struct med_searcher *sea
     answer->results = med_arena_calloc(arena, answer->count + 1, sizeof *answer->results);
     if (!answer->results) code = out_of_memory(err);
     for (size_t i = 0; !code && i < answer->count; i++)
-        code = present_one(index, searcher, snapshot, &query, &ranking->items[request->offset + i], arena,
-            &answer->results[i], err);
+        code = present_one(index, searcher, snapshot, &query, &ranking->items[request->offset + i],
+            arena, &answer->results[i], err);
     med_snapshot_close(&snapshot);
     if (code) return code;
     answer->ns_present = med_now_ns() - t1;
@@ -122,25 +127,29 @@ static bool split_chunk_id(struct med_str id, struct med_str *ret_document, uint
 }
 
 /* The live document that the id names, directly or as an alias. */
-static enum med_code find_document(struct med_snapshot *snapshot, struct med_str id, struct med_arena *arena,
-    struct med_doc **ret_doc, struct med_err *err)
+static enum med_code find_document(struct med_snapshot *snapshot, struct med_str id,
+    struct med_arena *arena, struct med_doc **ret_doc, struct med_err *err)
 {
     struct med_str normal, *ids;
     size_t count;
     enum med_code code = med_snapshot_get(snapshot, id, arena, ret_doc, err);
     if (code != MED_E_NOT_FOUND) return code;
     code = med_doc_id_normalize(id, arena, &normal, err);
-    if (code) return med_fail(err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
+    if (code)
+        return med_fail(
+            err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
     code = med_snapshot_get(snapshot, normal, arena, ret_doc, err);
     if (code != MED_E_NOT_FOUND) return code;
     code = med_snapshot_find_alias(snapshot, normal, arena, &ids, &count, err);
     if (code) return code;
-    if (count == 0) return med_fail(err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
+    if (count == 0)
+        return med_fail(
+            err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
     return med_snapshot_get(snapshot, ids[0], arena, ret_doc, err);
 }
 
-static enum med_code find_siblings(struct med_snapshot *snapshot, struct med_arena *arena, struct med_fetched *f,
-    struct med_err *err)
+static enum med_code find_siblings(struct med_snapshot *snapshot, struct med_arena *arena,
+    struct med_fetched *f, struct med_err *err)
 {
     struct med_str aliases[4];
     size_t alias_count;
@@ -173,8 +182,10 @@ static uint32_t index_flags(const struct med_index *x, struct med_str id)
             uint32_t mid = low + (high - low) / 2;
             int order = med_str_cmp(med_segment_doc_id(s, mid), id);
             if (order == 0) return s->docs[mid].flags;
-            if (order < 0) low = mid + 1;
-            else high = mid;
+            if (order < 0)
+                low = mid + 1;
+            else
+                high = mid;
         }
     }
     return 0;
@@ -197,7 +208,8 @@ enum med_code med_fetch(struct med_store *store, const struct med_index *index, 
     if (code) return code;
     if (f->is_chunk && f->chunk >= f->chunk_count)
         return med_fail(err, MED_E_NOT_FOUND,
-            MED_STR_FMT " has passages ~0 to ~%zu; there is no ~%u (it may have been in an older version)",
+            MED_STR_FMT
+            " has passages ~0 to ~%zu; there is no ~%u (it may have been in an older version)",
             MED_STR_ARG(document), f->chunk_count - 1, f->chunk);
     f->current = true;
     f->evidence = med_evidence_of(f->doc);

@@ -1,8 +1,9 @@
 /* Ranking: candidates of both halves, both scores for each, one fused score.
  *
- * Fusion is the convex combination of Bruch, Gai and Ingber (2023): score = (1 - w) * lexical / max + w * dense / max, each score
- * divided by the pool's maximum, with 0 as the theoretical minimum of BM25 and as the floor of the cosine. Reciprocal
- * rank fusion (Cormack, Clarke and Buettcher 2009, k = 60) is the alternative, scaled so that first in both halves is 1. */
+ * Fusion is the convex combination of Bruch, Gai and Ingber (2023): score = (1 - w) * lexical / max
+ * + w * dense / max, each score divided by the pool's maximum, with 0 as the theoretical minimum of
+ * BM25 and as the floor of the cosine. Reciprocal rank fusion (Cormack, Clarke and Buettcher 2009,
+ * k = 60) is the alternative, scaled so that first in both halves is 1. */
 #include "index/internal.h"
 
 #include "common/clock.h"
@@ -33,10 +34,10 @@ struct ranker {
     const struct med_search_request *request;
     const struct query *query;
     struct med_arena *arena;
-    struct med_filter *filters;     /* per segment */
-    struct med_lex_term **terms;    /* per segment: the query's terms found there */
+    struct med_filter *filters;  /* per segment */
+    struct med_lex_term **terms; /* per segment: the query's terms found there */
     size_t *term_counts;
-    float *vector;                  /* NULL: no dense half */
+    float *vector; /* NULL: no dense half */
     struct pool pool;
 };
 
@@ -50,10 +51,11 @@ static enum med_code out_of_memory(struct med_err *err)
 static bool passes(const struct med_doc_row *row, const struct med_search_filter *f)
 {
     uint32_t year = row->date / 10000;
-    return (!f->year_min || year >= f->year_min) && (!f->year_max || (year && year <= f->year_max)) &&
-        (!f->source_mask || f->source_mask >> row->source & 1) &&
-        (!f->evidence_mask || f->evidence_mask >> row->evidence & 1) && (row->flags & f->flags_all) == f->flags_all &&
-        !(row->flags & f->flags_none);
+    return (!f->year_min || year >= f->year_min) &&
+           (!f->year_max || (year && year <= f->year_max)) &&
+           (!f->source_mask || f->source_mask >> row->source & 1) &&
+           (!f->evidence_mask || f->evidence_mask >> row->evidence & 1) &&
+           (row->flags & f->flags_all) == f->flags_all && !(row->flags & f->flags_none);
 }
 
 static bool filter_is_open(const struct med_search_request *r)
@@ -62,8 +64,8 @@ static bool filter_is_open(const struct med_search_request *r)
     return memcmp(&r->filter, &open, sizeof open) == 0 && r->exclude_id.len == 0;
 }
 
-static enum med_code make_filter(struct ranker *k, const struct med_segment *s, struct med_filter *ret_filter,
-    struct med_err *err)
+static enum med_code make_filter(struct ranker *k, const struct med_segment *s,
+    struct med_filter *ret_filter, struct med_err *err)
 {
     uint64_t *words = med_arena_calloc(k->arena, (size_t)s->chunk_count / 64 + 1, sizeof *words);
     if (!words) return out_of_memory(err);
@@ -71,7 +73,9 @@ static enum med_code make_filter(struct ranker *k, const struct med_segment *s, 
     for (uint32_t d = 0; d < s->doc_count; d++) {
         const struct med_doc_row *row = &s->docs[d];
         if (!passes(row, &k->request->filter)) continue;
-        if (k->request->exclude_id.len && med_str_eq(med_segment_doc_id(s, d), k->request->exclude_id)) continue;
+        if (k->request->exclude_id.len &&
+            med_str_eq(med_segment_doc_id(s, d), k->request->exclude_id))
+            continue;
         for (uint32_t c = row->first_chunk; c < row->first_chunk + row->chunk_count; c++)
             words[c >> 6] |= 1ull << (c & 63);
         set_count += row->chunk_count;
@@ -106,7 +110,8 @@ static enum med_code find_terms(struct ranker *k, struct query *query, struct me
         query->terms[t].df = 0;
         for (uint32_t s = 0; s < x->segment_count; s++) {
             uint32_t df = 0, *ordinal = &ordinals[s * n + t];
-            if (!med_lex_find(x->segments[s]->lex, query->terms[t].term, ordinal, &df)) *ordinal = MED_NO_TERM;
+            if (!med_lex_find(x->segments[s]->lex, query->terms[t].term, ordinal, &df))
+                *ordinal = MED_NO_TERM;
             query->terms[t].df += df;
         }
         double df = (double)query->terms[t].df, all = (double)x->stats.chunk_count;
@@ -117,14 +122,15 @@ static enum med_code find_terms(struct ranker *k, struct query *query, struct me
         if (!k->terms[s]) return out_of_memory(err);
         for (size_t t = 0; t < n; t++) {
             if (ordinals[s * n + t] == MED_NO_TERM) continue;
-            k->terms[s][k->term_counts[s]++] = (struct med_lex_term){
-                .ordinal = ordinals[s * n + t], .weight = query->terms[t].idf * query->terms[t].count};
+            k->terms[s][k->term_counts[s]++] = (struct med_lex_term){.ordinal = ordinals[s * n + t],
+                .weight = query->terms[t].idf * query->terms[t].count};
         }
     }
     return MED_OK;
 }
 
-static enum med_code encode_query(struct ranker *k, struct med_ranking *ranking, struct med_err *err)
+static enum med_code encode_query(
+    struct ranker *k, struct med_ranking *ranking, struct med_err *err)
 {
     const struct med_corpus_encoder *encoder = k->index->encoder;
     if (!encoder || k->request->mode == MED_MODE_LEXICAL) return MED_OK;
@@ -152,9 +158,13 @@ static enum med_code encode_query(struct ranker *k, struct med_ranking *ranking,
 static struct med_lex_query lexical_query(const struct ranker *k, uint32_t segment)
 {
     const struct med_index *x = k->index;
-    double avg = x->stats.chunk_count ? (double)x->stats.length_sum / (double)x->stats.chunk_count : 1;
-    return (struct med_lex_query){.terms = k->terms[segment], .term_count = k->term_counts[segment],
-        .k1 = (float)x->manifest->k1, .b = (float)x->manifest->b, .avg_len = (float)avg};
+    double avg =
+        x->stats.chunk_count ? (double)x->stats.length_sum / (double)x->stats.chunk_count : 1;
+    return (struct med_lex_query){.terms = k->terms[segment],
+        .term_count = k->term_counts[segment],
+        .k1 = (float)x->manifest->k1,
+        .b = (float)x->manifest->b,
+        .avg_len = (float)avg};
 }
 
 /* --- candidates --- */
@@ -180,11 +190,12 @@ static enum med_code lexical_half(struct ranker *k, size_t depth, struct med_err
     if (!hits) return out_of_memory(err);
     for (uint32_t s = 0; s < k->index->segment_count; s++) {
         const struct med_segment *segment = k->index->segments[s];
-        const uint32_t *groups = k->request->group == MED_GROUP_DOCUMENT ? segment->chunk_doc : NULL;
+        const uint32_t *groups =
+            k->request->group == MED_GROUP_DOCUMENT ? segment->chunk_doc : NULL;
         struct med_lex_query q = lexical_query(k, s);
         size_t count;
-        enum med_code code = med_lex_search(segment->lex, k->searcher->scratch, &q, k->filters[s], groups, depth, hits,
-            &count, err);
+        enum med_code code = med_lex_search(segment->lex, k->searcher->scratch, &q, k->filters[s],
+            groups, depth, hits, &count, err);
         if (code) return code;
         for (size_t i = 0; i < count; i++) {
             if (!add_candidate(k, s, hits[i].chunk)) return out_of_memory(err);
@@ -196,7 +207,8 @@ static enum med_code lexical_half(struct ranker *k, size_t depth, struct med_err
 }
 
 /* Marks documents as they come and returns how many distinct ones the first `count` hits hold. */
-static size_t distinct_documents(const struct med_segment *s, const struct med_hit *hits, size_t count, uint64_t *seen)
+static size_t distinct_documents(
+    const struct med_segment *s, const struct med_hit *hits, size_t count, uint64_t *seen)
 {
     size_t distinct = 0;
     memset(seen, 0, ((size_t)s->doc_count / 64 + 1) * sizeof *seen);
@@ -208,14 +220,15 @@ static size_t distinct_documents(const struct med_segment *s, const struct med_h
     return distinct;
 }
 
-/* Adds the best passage of each of the `depth` best documents (or the `depth` best passages): passages are asked for in growing
- * numbers until enough documents are among them. */
+/* Adds the best passage of each of the `depth` best documents (or the `depth` best passages):
+ * passages are asked for in growing numbers until enough documents are among them. */
 static enum med_code dense_segment(struct ranker *k, uint32_t s, size_t depth, struct med_err *err)
 {
     const struct med_segment *segment = k->index->segments[s];
     struct med_dense_params params = {.exact = k->request->exact_dense};
     bool by_document = k->request->group == MED_GROUP_DOCUMENT;
-    uint64_t *seen = med_arena_alloc(k->arena, ((size_t)segment->doc_count / 64 + 1) * sizeof *seen);
+    uint64_t *seen =
+        med_arena_alloc(k->arena, ((size_t)segment->doc_count / 64 + 1) * sizeof *seen);
     if (!seen) return out_of_memory(err);
     size_t ask = depth, count = 0;
     struct med_hit *hits;
@@ -223,7 +236,8 @@ static enum med_code dense_segment(struct ranker *k, uint32_t s, size_t depth, s
         if (ask > segment->chunk_count) ask = segment->chunk_count;
         hits = med_arena_alloc(k->arena, (ask + 1) * sizeof *hits);
         if (!hits) return out_of_memory(err);
-        enum med_code code = med_dense_search(segment->dense, k->vector, k->filters[s], &params, ask, hits, &count, err);
+        enum med_code code = med_dense_search(
+            segment->dense, k->vector, k->filters[s], &params, ask, hits, &count, err);
         if (code) return code;
         if (!by_document || count < ask || ask == segment->chunk_count) break;
         if (distinct_documents(segment, hits, count, seen) >= depth) break;
@@ -279,17 +293,18 @@ static enum med_code score_candidates(struct ranker *k, struct med_err *err)
     if (!chunks || !scores) return out_of_memory(err);
     for (size_t begin = 0, end; begin < p->count; begin = end) {
         uint32_t s = p->items[begin].segment;
-        for (end = begin; end < p->count && p->items[end].segment == s; end++) chunks[end] = p->items[end].chunk;
+        for (end = begin; end < p->count && p->items[end].segment == s; end++)
+            chunks[end] = p->items[end].chunk;
         if (k->request->mode != MED_MODE_DENSE) {
             struct med_lex_query q = lexical_query(k, s);
-            enum med_code code = med_lex_score(k->index->segments[s]->lex, k->searcher->scratch, &q, chunks + begin,
-                end - begin, scores, err);
+            enum med_code code = med_lex_score(k->index->segments[s]->lex, k->searcher->scratch, &q,
+                chunks + begin, end - begin, scores, err);
             if (code) return code;
             for (size_t i = begin; i < end; i++) p->items[i].lexical = scores[i - begin];
         }
         if (k->vector && k->index->segments[s]->dense) {
-            enum med_code code = med_dense_score(k->index->segments[s]->dense, k->vector, chunks + begin, end - begin,
-                scores, err);
+            enum med_code code = med_dense_score(
+                k->index->segments[s]->dense, k->vector, chunks + begin, end - begin, scores, err);
             if (code) return code;
             for (size_t i = begin; i < end; i++) p->items[i].dense = scores[i - begin];
         }
@@ -330,7 +345,8 @@ static void fuse_convex(struct ranker *k, struct med_ranking *ranking)
     double w = ranking->fusion_weight;
     for (size_t i = 0; i < p->count; i++) {
         struct candidate *c = &p->items[i];
-        c->lexical_part = ranking->lexical_max > 0 ? (1 - w) * c->lexical / ranking->lexical_max : 0;
+        c->lexical_part =
+            ranking->lexical_max > 0 ? (1 - w) * c->lexical / ranking->lexical_max : 0;
         c->dense_part = ranking->dense_max > 0 ? w * fmax(c->dense, 0) / ranking->dense_max : 0;
         c->score = c->lexical_part + c->dense_part;
     }
@@ -378,14 +394,20 @@ static enum med_code collect(struct ranker *k, struct med_ranking *ranking, stru
             if (seen[slot]) continue;
             seen[slot] = work;
         }
-        ranking->items[ranking->count++] = (struct med_ranked){.segment = c->segment, .doc = c->doc, .chunk = c->chunk,
-            .score = c->score, .lexical = c->lexical, .dense = c->dense, .lexical_part = c->lexical_part,
+        ranking->items[ranking->count++] = (struct med_ranked){.segment = c->segment,
+            .doc = c->doc,
+            .chunk = c->chunk,
+            .score = c->score,
+            .lexical = c->lexical,
+            .dense = c->dense,
+            .lexical_part = c->lexical_part,
             .dense_part = c->dense_part};
     }
     return MED_OK;
 }
 
-static enum med_code fill_pool(struct ranker *k, size_t depth, struct med_ranking *ranking, struct med_err *err)
+static enum med_code fill_pool(
+    struct ranker *k, size_t depth, struct med_ranking *ranking, struct med_err *err)
 {
     k->pool = (struct pool){0};
     enum med_code code = MED_OK;
@@ -398,8 +420,10 @@ static enum med_code fill_pool(struct ranker *k, size_t depth, struct med_rankin
     remove_duplicates(&k->pool);
     code = score_candidates(k, err);
     if (code) return code;
-    if (k->request->fusion == MED_FUSION_RRF && ranking->mode == MED_MODE_HYBRID) fuse_rrf(k);
-    else fuse_convex(k, ranking);
+    if (k->request->fusion == MED_FUSION_RRF && ranking->mode == MED_MODE_HYBRID)
+        fuse_rrf(k);
+    else
+        fuse_convex(k, ranking);
     code = collect(k, ranking, err);
     ranking->ns.lexical += t1 - t0;
     ranking->ns.dense += t2 - t1;
@@ -408,18 +432,21 @@ static enum med_code fill_pool(struct ranker *k, size_t depth, struct med_rankin
 }
 
 enum med_code rank_query(const struct med_index *index, struct med_searcher *searcher,
-    const struct med_search_request *request, struct query *query, struct med_arena *arena, struct med_ranking *ranking,
-    struct med_err *err)
+    const struct med_search_request *request, struct query *query, struct med_arena *arena,
+    struct med_ranking *ranking, struct med_err *err)
 {
-    struct ranker k = {.index = index, .searcher = searcher, .request = request, .query = query, .arena = arena};
+    struct ranker k = {
+        .index = index, .searcher = searcher, .request = request, .query = query, .arena = arena};
     ranking->query_term_count = (uint32_t)query->term_count;
     enum med_code code = make_filters(&k, err);
     if (!code) code = find_terms(&k, query, err);
     if (!code) code = encode_query(&k, ranking, err);
     if (code) return code;
-    ranking->mode = request->mode == MED_MODE_HYBRID && !k.vector ? MED_MODE_LEXICAL : request->mode;
+    ranking->mode =
+        request->mode == MED_MODE_HYBRID && !k.vector ? MED_MODE_LEXICAL : request->mode;
     ranking->fusion_weight = effective_weight(&k, ranking->mode);
-    if (ranking->mode == MED_MODE_DENSE && !k.vector) return MED_OK; /* no word of the query has a vector */
+    if (ranking->mode == MED_MODE_DENSE && !k.vector)
+        return MED_OK; /* no word of the query has a vector */
 
     size_t wanted = (size_t)request->offset + request->limit;
     size_t depth = request->pool_depth ? request->pool_depth : MED_POOL_DEPTH_DEFAULT;
@@ -431,14 +458,16 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
         if (code || ranking->count >= wanted || !more || depth == MED_POOL_DEPTH_MAX) break;
         depth *= 2; /* many candidates were versions of the same work */
     }
-    ranking->total = ranking->mode == MED_MODE_LEXICAL || !k.pool.lexical_full ? ranking->count : k.pool.lexical_count;
+    ranking->total = ranking->mode == MED_MODE_LEXICAL || !k.pool.lexical_full
+                         ? ranking->count
+                         : k.pool.lexical_count;
     ranking->total_exact = !k.pool.lexical_full && ranking->mode == MED_MODE_LEXICAL;
     return code;
 }
 
 enum med_code med_rank(const struct med_index *index, struct med_searcher *searcher,
-    const struct med_search_request *request, struct med_arena *arena, struct med_ranking **ret_ranking,
-    struct med_err *err)
+    const struct med_search_request *request, struct med_arena *arena,
+    struct med_ranking **ret_ranking, struct med_err *err)
 {
     struct med_ranking *ranking = med_arena_calloc(arena, 1, sizeof *ranking);
     if (!ranking) return out_of_memory(err);

@@ -1,7 +1,8 @@
 /* Search: a query's life inside one generation.
  *
- * analyse -> lexical top-N and dense top-N over the same filter -> union, both scores for every candidate -> fuse -> one
- * result per work -> load documents, snippets. README.md tells it in full. */
+ * analyse -> lexical top-N and dense top-N over the same filter -> union, both scores for every
+ * candidate -> fuse -> one result per work -> load documents, snippets. README.md tells it in full.
+ */
 #pragma once
 
 #include "index/evidence.h"
@@ -10,9 +11,11 @@
 
 /* --- an open generation --- */
 struct med_index;
-/* Opens generation `number` (0 = current) for searching; verify compares every checksum first (do it unless the same process
- * just did). data and store are borrowed and must outlive it. Any number of threads may search it. */
-enum med_code med_index_open(struct med_data *data, struct med_store *store, uint64_t number, bool verify, struct med_index **ret_index, struct med_err *err) MED_CHECK;
+/* Opens generation `number` (0 = current) for searching; verify compares every checksum first (do
+ * it unless the same process just did). data and store are borrowed and must outlive it. Any number
+ * of threads may search it. */
+enum med_code med_index_open(struct med_data *data, struct med_store *store, uint64_t number,
+    bool verify, struct med_index **ret_index, struct med_err *err) MED_CHECK;
 /* Reference count: the opener holds one. release consumes; the last one closes maps and unpins. */
 struct med_index *med_index_retain(struct med_index *index);
 void med_index_release(struct med_index **index);
@@ -20,7 +23,8 @@ const struct med_manifest *med_index_manifest(const struct med_index *index);
 const struct med_segment *med_index_segment(const struct med_index *index, size_t i);
 uint64_t med_index_bytes(const struct med_index *index); /* mapped */
 /* Every invariant of the generation and that its documents are in the store; for `check`. */
-enum med_code med_index_check(struct med_index *index, const struct med_progress *progress, struct med_err *err) MED_CHECK;
+enum med_code med_index_check(
+    struct med_index *index, const struct med_progress *progress, struct med_err *err) MED_CHECK;
 
 /* --- a request --- */
 enum med_mode { MED_MODE_HYBRID, MED_MODE_LEXICAL, MED_MODE_DENSE, MED_MODE_COUNT };
@@ -41,34 +45,39 @@ struct med_search_request {
     enum med_mode mode;
     enum med_fusion fusion;
     enum med_group group;
-    uint32_t limit;       /* 1..MED_LIMIT_MAX */
-    uint32_t offset;      /* results to skip; offset + limit <= MED_POOL_DEPTH_MAX */
-    uint32_t pool_depth;  /* documents per half; 0 = MED_POOL_DEPTH_DEFAULT; raised to offset + limit */
+    uint32_t limit;  /* 1..MED_LIMIT_MAX */
+    uint32_t offset; /* results to skip; offset + limit <= MED_POOL_DEPTH_MAX */
+    uint32_t
+        pool_depth; /* documents per half; 0 = MED_POOL_DEPTH_DEFAULT; raised to offset + limit */
     double fusion_weight; /* of the dense half, 0..1; negative = the calibrated one */
     bool exact_dense;     /* scan instead of walking the graph (eval) */
     struct med_search_filter filter;
-    struct med_str exclude_id; /* a document that must not be returned (similar articles, calibration), or empty */
+    struct med_str exclude_id; /* a document that must not be returned (similar articles,
+                                  calibration), or empty */
 };
 #define MED_SEARCH_REQUEST_DEFAULT                                                                 \
     ((struct med_search_request){.limit = MED_LIMIT_DEFAULT, .fusion_weight = -1})
 
 /* --- ranking alone: what eval and calibration use --- */
 struct med_ranked {
-    uint32_t segment, doc, chunk; /* ordinals; chunk = the passage that gave the score */
-    double score;                 /* 0..1, comparable within one answer only */
-    float lexical, dense;         /* raw BM25F and inner product of that passage */
+    uint32_t segment, doc, chunk;    /* ordinals; chunk = the passage that gave the score */
+    double score;                    /* 0..1, comparable within one answer only */
+    float lexical, dense;            /* raw BM25F and inner product of that passage */
     double lexical_part, dense_part; /* their contributions: the sum is the score */
 };
 struct med_ranking {
     struct med_ranked *items; /* best first; ties: by document id, then chunk */
     size_t count;
-    uint64_t total;           /* works (or chunks) that match lexically, or the candidates of a dense search */
-    bool total_exact;         /* false: at least total */
+    uint64_t
+        total; /* works (or chunks) that match lexically, or the candidates of a dense search */
+    bool total_exact;              /* false: at least total */
     double lexical_max, dense_max; /* normalisers of the pool */
-    double fusion_weight;     /* the one used */
-    enum med_mode mode;       /* the one used: hybrid falls back to lexical where no term has a vector */
+    double fusion_weight;          /* the one used */
+    enum med_mode mode; /* the one used: hybrid falls back to lexical where no term has a vector */
     uint32_t query_term_count, unknown_term_count;
-    struct { uint64_t analyse, lexical, dense, fuse; } ns;
+    struct {
+        uint64_t analyse, lexical, dense, fuse;
+    } ns;
 };
 
 /* Scratch for one thread; reused between queries. */
@@ -76,26 +85,28 @@ struct med_searcher;
 enum med_code med_searcher_new(struct med_searcher **ret_searcher, struct med_err *err) MED_CHECK;
 void med_searcher_free(struct med_searcher **searcher);
 
-enum med_code med_rank(const struct med_index *index, struct med_searcher *searcher, const struct med_search_request *request, struct med_arena *arena, struct med_ranking **ret_ranking, struct med_err *err) MED_CHECK;
+enum med_code med_rank(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, struct med_arena *arena,
+    struct med_ranking **ret_ranking, struct med_err *err) MED_CHECK;
 
 /* --- results to show --- */
 struct med_result {
-    struct med_str id;           /* chunk id "<document id>~<n>" */
+    struct med_str id; /* chunk id "<document id>~<n>" */
     struct med_str document_id;
-    struct med_str source_id;    /* as it stood in the input */
-    uint32_t version;            /* of the document */
-    struct med_doc *doc;         /* the whole document, for authors, journal, ... */
+    struct med_str source_id; /* as it stood in the input */
+    uint32_t version;         /* of the document */
+    struct med_doc *doc;      /* the whole document, for authors, journal, ... */
     struct med_str title;
-    struct med_str url;          /* the document's own, or empty */
-    struct med_str path;         /* heading path of the passage */
-    struct med_str text;         /* the passage */
-    struct med_span span;        /* of the passage in the canonical text */
-    struct med_str snippet;      /* at most 300 characters around the best matches, sentence-aligned */
+    struct med_str url;     /* the document's own, or empty */
+    struct med_str path;    /* heading path of the passage */
+    struct med_str text;    /* the passage */
+    struct med_span span;   /* of the passage in the canonical text */
+    struct med_str snippet; /* at most 300 characters around the best matches, sentence-aligned */
     struct med_span *highlights; /* in snippet */
     size_t highlight_count;
     enum med_evidence evidence;
-    uint32_t flags;              /* enum med_doc_flag */
-    struct med_str *also;        /* other ids of the same work in this index */
+    uint32_t flags;       /* enum med_doc_flag */
+    struct med_str *also; /* other ids of the same work in this index */
     size_t also_count;
     struct med_ranked rank;
 };
@@ -107,7 +118,9 @@ struct med_answer {
     uint64_t ns_present;
 };
 /* Rank, then load and cut what is shown. Everything lives in the arena. */
-enum med_code med_search(const struct med_index *index, struct med_searcher *searcher, const struct med_search_request *request, struct med_arena *arena, struct med_answer **ret_answer, struct med_err *err) MED_CHECK;
+enum med_code med_search(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, struct med_arena *arena,
+    struct med_answer **ret_answer, struct med_err *err) MED_CHECK;
 
 /* --- fetch --- */
 struct med_fetched {
@@ -115,14 +128,16 @@ struct med_fetched {
     struct med_text *text;
     struct med_chunk *chunks;
     size_t chunk_count;
-    bool is_chunk;        /* the id named a chunk: */
+    bool is_chunk; /* the id named a chunk: */
     uint32_t chunk;
-    bool current;         /* false: an older version than the live one */
-    uint32_t flags;       /* enum med_doc_flag */
+    bool current;   /* false: an older version than the live one */
+    uint32_t flags; /* enum med_doc_flag */
     enum med_evidence evidence;
     struct med_str *also; /* other ids of the same work in this store */
     size_t also_count;
 };
-/* By document id, chunk id ("<id>~<n>") or alias (pmid:, pmcid:, doi:). A document that was deleted is MED_E_GONE. The index
- * may be NULL (nothing built yet): documents are fetched from the store alone. */
-enum med_code med_fetch(struct med_store *store, const struct med_index *index, struct med_str id, struct med_arena *arena, struct med_fetched **ret_fetched, struct med_err *err) MED_CHECK;
+/* By document id, chunk id ("<id>~<n>") or alias (pmid:, pmcid:, doi:). A document that was deleted
+ * is MED_E_GONE. The index may be NULL (nothing built yet): documents are fetched from the store
+ * alone. */
+enum med_code med_fetch(struct med_store *store, const struct med_index *index, struct med_str id,
+    struct med_arena *arena, struct med_fetched **ret_fetched, struct med_err *err) MED_CHECK;

@@ -1,5 +1,6 @@
-/* Opening and checking a segment. The maps' contents were checksummed; their structure is validated all the same, because a
- * checksum says that the bytes are what was written, not that what was written makes sense. */
+/* Opening and checking a segment. The maps' contents were checksummed; their structure is validated
+ * all the same, because a checksum says that the bytes are what was written, not that what was
+ * written makes sense. */
 #include "index/builder.h"
 
 #include "common/limits.h"
@@ -8,10 +9,20 @@
 
 #include <math.h>
 
-enum { MAP_DOCUMENTS, MAP_CHUNKS, MAP_LEXICON, MAP_POSTINGS, MAP_LENGTHS, MAP_VECTORS, MAP_GRAPH, MAP_COUNT };
-static const char *const map_names[MAP_COUNT] = {"documents", "chunks", "lexicon", "postings", "lengths", "vectors",
-    "graph"};
-_Static_assert(MAP_COUNT <= sizeof((struct med_segment){0}.maps) / sizeof(struct med_map), "maps fit");
+enum {
+    MAP_DOCUMENTS,
+    MAP_CHUNKS,
+    MAP_LEXICON,
+    MAP_POSTINGS,
+    MAP_LENGTHS,
+    MAP_VECTORS,
+    MAP_GRAPH,
+    MAP_COUNT
+};
+static const char *const map_names[MAP_COUNT] = {
+    "documents", "chunks", "lexicon", "postings", "lengths", "vectors", "graph"};
+_Static_assert(
+    MAP_COUNT <= sizeof((struct med_segment){0}.maps) / sizeof(struct med_map), "maps fit");
 
 static enum med_code corrupt(struct med_err *err, const struct med_segment *s, const char *what)
 {
@@ -27,7 +38,8 @@ static bool has_file(const struct med_segment_ref *ref, const char *name)
 }
 
 /* Header and exact size; *ret_count rows. */
-static bool table_header(struct med_map map, const char *magic, struct med_tables_header *ret_header)
+static bool table_header(
+    struct med_map map, const char *magic, struct med_tables_header *ret_header)
 {
     if (map.len < sizeof *ret_header) return false;
     memcpy(ret_header, map.ptr, sizeof *ret_header);
@@ -38,7 +50,8 @@ static enum med_code open_documents(struct med_segment *s, struct med_err *err)
 {
     struct med_map map = s->maps[MAP_DOCUMENTS];
     struct med_tables_header h;
-    if (!table_header(map, MED_DOCS_MAGIC, &h)) return corrupt(err, s, "the document table has no header");
+    if (!table_header(map, MED_DOCS_MAGIC, &h))
+        return corrupt(err, s, "the document table has no header");
     uint64_t rows = (uint64_t)h.count * sizeof *s->docs;
     if (map.len - sizeof h < rows || map.len - sizeof h - rows != h.heap_len)
         return corrupt(err, s, "the document table has the wrong size");
@@ -53,7 +66,8 @@ static enum med_code open_chunks(struct med_segment *s, struct med_err *err)
 {
     struct med_map map = s->maps[MAP_CHUNKS];
     struct med_tables_header h;
-    if (!table_header(map, MED_CHUNKS_MAGIC, &h)) return corrupt(err, s, "the chunk table has no header");
+    if (!table_header(map, MED_CHUNKS_MAGIC, &h))
+        return corrupt(err, s, "the chunk table has no header");
     uint64_t docs_len = ((uint64_t)h.count * 4 + 7) / 8 * 8;
     uint64_t rows_len = (uint64_t)h.count * sizeof *s->chunks;
     uint64_t hash_len = (uint64_t)h.count * sizeof *s->chunk_hash;
@@ -67,14 +81,16 @@ static enum med_code open_chunks(struct med_segment *s, struct med_err *err)
     return MED_OK;
 }
 
-/* What every later access relies on: ranges of strings, and chunks that tile the documents in order. */
+/* What every later access relies on: ranges of strings, and chunks that tile the documents in
+ * order. */
 static enum med_code validate_tables(const struct med_segment *s, struct med_err *err)
 {
     uint32_t next = 0;
     for (uint32_t d = 0; d < s->doc_count; d++) {
         const struct med_doc_row *row = &s->docs[d];
-        if ((uint64_t)row->id + row->id_len > s->heap_len || (uint64_t)row->source_id + row->source_id_len > s->heap_len ||
-            row->id_len == 0 || row->source >= MED_SOURCE_COUNT || row->evidence >= MED_EVIDENCE_COUNT)
+        if ((uint64_t)row->id + row->id_len > s->heap_len ||
+            (uint64_t)row->source_id + row->source_id_len > s->heap_len || row->id_len == 0 ||
+            row->source >= MED_SOURCE_COUNT || row->evidence >= MED_EVIDENCE_COUNT)
             return corrupt(err, s, "a document row is out of range");
         if (row->first_chunk != next || row->chunk_count > s->chunk_count - next)
             return corrupt(err, s, "documents and chunks disagree");
@@ -93,7 +109,9 @@ static enum med_code open_parts(struct med_segment *s, struct med_err *err)
     enum med_code code = open_documents(s, err);
     if (!code) code = open_chunks(s, err);
     if (!code) code = validate_tables(s, err);
-    if (!code) code = med_lex_open(s->maps[MAP_LEXICON], s->maps[MAP_POSTINGS], s->maps[MAP_LENGTHS], &s->lex, err);
+    if (!code)
+        code = med_lex_open(
+            s->maps[MAP_LEXICON], s->maps[MAP_POSTINGS], s->maps[MAP_LENGTHS], &s->lex, err);
     if (code) return code;
     if (med_lex_chunk_count(s->lex) != s->chunk_count)
         return corrupt(err, s, "the lexical index has another number of passages");
@@ -105,8 +123,8 @@ static enum med_code open_parts(struct med_segment *s, struct med_err *err)
     return MED_OK;
 }
 
-static enum med_code map_unpublished(const char *dir, const char *dense_dir, int which, struct med_map *ret_map,
-    struct med_err *err)
+static enum med_code map_unpublished(
+    const char *dir, const char *dense_dir, int which, struct med_map *ret_map, struct med_err *err)
 {
     char path[MED_PATH_MAX];
     bool is_dense = which == MAP_VECTORS || which == MAP_GRAPH;
@@ -116,14 +134,15 @@ static enum med_code map_unpublished(const char *dir, const char *dense_dir, int
     return code;
 }
 
-enum med_code segment_open_unpublished(const char *dir, const char *dense_dir, const struct med_segment_ref *ref,
-    struct med_segment **ret_segment, struct med_err *err)
+enum med_code segment_open_unpublished(const char *dir, const char *dense_dir,
+    const struct med_segment_ref *ref, struct med_segment **ret_segment, struct med_err *err)
 {
     struct med_segment *s = med_calloc(1, sizeof *s);
     if (!s) return med_fail(err, MED_E_NOMEM, "out of memory while opening segment %s", ref->id);
     s->ref = ref;
     enum med_code code = MED_OK;
-    for (int i = 0; !code && i < MAP_COUNT; i++) code = map_unpublished(dir, dense_dir, i, &s->maps[i], err);
+    for (int i = 0; !code && i < MAP_COUNT; i++)
+        code = map_unpublished(dir, dense_dir, i, &s->maps[i], err);
     if (!code) code = open_parts(s, err);
     if (code) {
         med_segment_close(&s);
@@ -133,8 +152,8 @@ enum med_code segment_open_unpublished(const char *dir, const char *dense_dir, c
     return MED_OK;
 }
 
-enum med_code med_segment_open(const struct med_pin *pin, const struct med_segment_ref *ref, bool verify,
-    struct med_segment **ret_segment, struct med_err *err)
+enum med_code med_segment_open(const struct med_pin *pin, const struct med_segment_ref *ref,
+    bool verify, struct med_segment **ret_segment, struct med_err *err)
 {
     struct med_segment *s = med_calloc(1, sizeof *s);
     if (!s) return med_fail(err, MED_E_NOMEM, "out of memory while opening segment %s", ref->id);
@@ -172,7 +191,8 @@ struct med_str med_segment_doc_id(const struct med_segment *s, uint32_t doc)
 
 struct med_str med_segment_source_id(const struct med_segment *s, uint32_t doc)
 {
-    return (struct med_str){.ptr = s->heap + s->docs[doc].source_id, .len = s->docs[doc].source_id_len};
+    return (struct med_str){
+        .ptr = s->heap + s->docs[doc].source_id, .len = s->docs[doc].source_id_len};
 }
 
 /* Every stored vector has length one, or is the zero of a passage without known terms. */
@@ -186,8 +206,8 @@ static enum med_code check_vectors(const struct med_segment *s, struct med_err *
         double norm = 0;
         for (uint32_t i = 0; i < dim; i++) norm += (double)row[i] * row[i];
         if (!(norm == 0 || fabs(norm - 1) < 0.02))
-            return med_fail(err, MED_E_CORRUPT, "segment %s: the vector of passage %u has squared length %g", s->ref->id,
-                c, norm);
+            return med_fail(err, MED_E_CORRUPT,
+                "segment %s: the vector of passage %u has squared length %g", s->ref->id, c, norm);
     }
     return MED_OK;
 }

@@ -15,17 +15,18 @@
 
 /* On disk, little-endian. Strings are offsets into the heap. */
 struct med_doc_row {
-    uint64_t work;       /* hash that all members of one work (abstract and full text of an article) share */
+    uint64_t
+        work; /* hash that all members of one work (abstract and full text of an article) share */
     uint32_t id, source_id;
     uint16_t id_len, source_id_len;
-    uint32_t version;    /* of the document in the store */
+    uint32_t version; /* of the document in the store */
     uint32_t first_chunk;
     uint32_t chunk_count;
-    uint32_t date;       /* yyyymmdd with zeros for unknown parts; 0 = unknown */
-    uint32_t flags;      /* enum med_doc_flag */
-    uint8_t source;      /* enum med_source */
-    uint8_t evidence;    /* enum med_evidence */
-    uint8_t shared;      /* 1: other documents of the segment belong to the same work */
+    uint32_t date;    /* yyyymmdd with zeros for unknown parts; 0 = unknown */
+    uint32_t flags;   /* enum med_doc_flag */
+    uint8_t source;   /* enum med_source */
+    uint8_t evidence; /* enum med_evidence */
+    uint8_t shared;   /* 1: other documents of the segment belong to the same work */
     uint8_t reserved[5];
 };
 _Static_assert(sizeof(struct med_doc_row) == 48, "on-disk layout");
@@ -38,7 +39,7 @@ _Static_assert(sizeof(struct med_chunk_row) == 8, "on-disk layout");
 /* Both tables open with this. */
 struct med_tables_header {
     char magic[8];
-    uint32_t count;    /* rows */
+    uint32_t count; /* rows */
     uint32_t reserved;
     uint64_t heap_len; /* documents only */
 };
@@ -50,10 +51,14 @@ _Static_assert(sizeof(struct med_tables_header) == 24, "on-disk layout");
 struct med_segment_tables; /* collects the two tables in memory */
 enum med_code med_tables_new(struct med_segment_tables **ret_tables, struct med_err *err) MED_CHECK;
 void med_tables_free(struct med_segment_tables **tables);
-enum med_code med_tables_add(struct med_segment_tables *tables, const struct med_doc *doc, const struct med_chunk *chunks, size_t chunk_count, struct med_err *err) MED_CHECK;
-/* Replaces the provisional works by the classes of documents that share a PMID, PMCID or DOI, then writes the two files. */
+enum med_code med_tables_add(struct med_segment_tables *tables, const struct med_doc *doc,
+    const struct med_chunk *chunks, size_t chunk_count, struct med_err *err) MED_CHECK;
+/* Replaces the provisional works by the classes of documents that share a PMID, PMCID or DOI, then
+ * writes the two files. */
 #define MED_TABLE_FILE_COUNT 2
-enum med_code med_tables_finish(struct med_segment_tables *tables, const struct med_fs *fs, const char *dir, struct med_file_ref ret_files[MED_TABLE_FILE_COUNT], struct med_err *err) MED_CHECK;
+enum med_code med_tables_finish(struct med_segment_tables *tables, const struct med_fs *fs,
+    const char *dir, struct med_file_ref ret_files[MED_TABLE_FILE_COUNT],
+    struct med_err *err) MED_CHECK;
 
 /* --- reading --- */
 struct med_segment {
@@ -64,14 +69,15 @@ struct med_segment {
     const char *heap;
     uint64_t heap_len;
     uint32_t chunk_count;
-    const uint32_t *chunk_doc;            /* per chunk: document ordinal, non-decreasing */
+    const uint32_t *chunk_doc; /* per chunk: document ordinal, non-decreasing */
     const struct med_chunk_row *chunks;
     const uint64_t *chunk_hash;
     struct med_lex *lex;
-    struct med_dense *dense;              /* NULL when lexical only */
+    struct med_dense *dense; /* NULL when lexical only */
 };
 /* Maps and validates; verify also compares the checksums. */
-enum med_code med_segment_open(const struct med_pin *pin, const struct med_segment_ref *ref, bool verify, struct med_segment **ret_segment, struct med_err *err) MED_CHECK;
+enum med_code med_segment_open(const struct med_pin *pin, const struct med_segment_ref *ref,
+    bool verify, struct med_segment **ret_segment, struct med_err *err) MED_CHECK;
 void med_segment_close(struct med_segment **segment);
 struct med_str med_segment_doc_id(const struct med_segment *segment, uint32_t doc);
 struct med_str med_segment_source_id(const struct med_segment *segment, uint32_t doc);

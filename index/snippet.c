@@ -1,8 +1,9 @@
 /* Snippets: the sentences of a passage that say most about the query.
  *
- * Each sentence weighs the sum of idf over the distinct query terms in it. The run of neighbouring sentences that fits into
- * MED_SNIPPET_CHARS and covers the greatest weight wins; the earlier one on a tie. A sentence that is too long is cut
- * at words around its best part. Line ends become spaces of the same length, so that offsets stay true. */
+ * Each sentence weighs the sum of idf over the distinct query terms in it. The run of neighbouring
+ * sentences that fits into MED_SNIPPET_CHARS and covers the greatest weight wins; the earlier one
+ * on a tie. A sentence that is too long is cut at words around its best part. Line ends become
+ * spaces of the same length, so that offsets stay true. */
 #include "index/internal.h"
 
 #include "common/unicode.h"
@@ -20,8 +21,8 @@ struct window {
     uint32_t start, end;
 };
 
-static size_t find_matches(const struct med_token *tokens, size_t token_count, const struct query *query,
-    struct match *ret_matches)
+static size_t find_matches(const struct med_token *tokens, size_t token_count,
+    const struct query *query, struct match *ret_matches)
 {
     size_t count = 0;
     size_t terms = query->term_count < TERMS_TRACKED_MAX ? query->term_count : TERMS_TRACKED_MAX;
@@ -29,8 +30,10 @@ static size_t find_matches(const struct med_token *tokens, size_t token_count, c
         for (uint32_t t = 0; t < terms; t++) {
             if (!med_str_eq(tokens[i].term, query->terms[t].term)) continue;
             bool same_place = count && ret_matches[count - 1].start == tokens[i].start;
-            if (!same_place) ret_matches[count++] = (struct match){tokens[i].start, tokens[i].end, t};
-            else if (tokens[i].end > ret_matches[count - 1].end) ret_matches[count - 1].end = tokens[i].end;
+            if (!same_place)
+                ret_matches[count++] = (struct match){tokens[i].start, tokens[i].end, t};
+            else if (tokens[i].end > ret_matches[count - 1].end)
+                ret_matches[count - 1].end = tokens[i].end;
             break;
         }
     }
@@ -38,7 +41,8 @@ static size_t find_matches(const struct med_token *tokens, size_t token_count, c
 }
 
 /* Sum of idf of the distinct terms whose matches lie inside. */
-static double window_weight(const struct match *matches, size_t count, struct window w, const struct query *query)
+static double window_weight(
+    const struct match *matches, size_t count, struct window w, const struct query *query)
 {
     uint64_t seen = 0;
     double weight = 0;
@@ -56,9 +60,10 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\t';
 }
 
-/* The best window of at most MED_SNIPPET_CHARS bytes inside one long sentence, on word boundaries. */
-static struct window cut_sentence(struct med_str passage, struct window sentence, const struct match *matches,
-    size_t count, const struct query *query)
+/* The best window of at most MED_SNIPPET_CHARS bytes inside one long sentence, on word boundaries.
+ */
+static struct window cut_sentence(struct med_str passage, struct window sentence,
+    const struct match *matches, size_t count, const struct query *query)
 {
     struct window best = {sentence.start, sentence.start + MED_SNIPPET_CHARS};
     double best_weight = window_weight(matches, count, best, query);
@@ -74,7 +79,9 @@ static struct window cut_sentence(struct med_str passage, struct window sentence
         }
     }
     if (best.end > sentence.end) best.end = sentence.end;
-    while (best.start > sentence.start && best.start < best.end && !is_space(passage.ptr[best.start - 1])) best.start++;
+    while (best.start > sentence.start && best.start < best.end &&
+           !is_space(passage.ptr[best.start - 1]))
+        best.start++;
     if (best.end < sentence.end) {
         uint32_t end = best.end;
         while (end > best.start && !is_space(passage.ptr[end])) end--;
@@ -86,15 +93,17 @@ static struct window cut_sentence(struct med_str passage, struct window sentence
     return best;
 }
 
-static struct window choose_window(struct med_str passage, const struct med_span *sentences, size_t sentence_count,
-    const struct match *matches, size_t count, const struct query *query)
+static struct window choose_window(struct med_str passage, const struct med_span *sentences,
+    size_t sentence_count, const struct match *matches, size_t count, const struct query *query)
 {
     struct window best = {0, 0};
     double best_weight = -1;
     for (size_t i = 0; i < sentence_count; i++) {
         struct window w = {sentences[i].start, sentences[i].end};
-        if (w.end - w.start > MED_SNIPPET_CHARS) w = cut_sentence(passage, w, matches, count, query);
-        for (size_t k = i + 1; k < sentence_count && sentences[k].end - w.start <= MED_SNIPPET_CHARS; k++)
+        if (w.end - w.start > MED_SNIPPET_CHARS)
+            w = cut_sentence(passage, w, matches, count, query);
+        for (size_t k = i + 1;
+             k < sentence_count && sentences[k].end - w.start <= MED_SNIPPET_CHARS; k++)
             w.end = sentences[k].end;
         double weight = window_weight(matches, count, w, query);
         if (weight > best_weight * 1.0001 || best_weight < 0) {
@@ -105,9 +114,9 @@ static struct window choose_window(struct med_str passage, const struct med_span
     return best;
 }
 
-enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage, const struct query *query,
-    struct med_arena *arena, struct med_str *ret_snippet, struct med_span **ret_highlights, size_t *ret_highlight_count,
-    struct med_err *err)
+enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage,
+    const struct query *query, struct med_arena *arena, struct med_str *ret_snippet,
+    struct med_span **ret_highlights, size_t *ret_highlight_count, struct med_err *err)
 {
     struct match matches[MATCHES_MAX];
     const struct med_token *tokens;
@@ -128,7 +137,8 @@ enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         if (matches[i].start >= w.start && matches[i].end <= w.end)
-            highlights[kept++] = (struct med_span){matches[i].start - w.start, matches[i].end - w.start};
+            highlights[kept++] =
+                (struct med_span){matches[i].start - w.start, matches[i].end - w.start};
     }
     *ret_snippet = (struct med_str){.ptr = text, .len = w.end - w.start};
     *ret_highlights = highlights;

@@ -3,11 +3,12 @@
  *   documents   header "MEDDOCS1" | rows | heap
  *   chunks      header "MEDCHNK1" | u32 document[n], padded to 8 bytes | rows[n] | u64 hash[n]
  *
- * Retractions: a notice names the article it retracts, often before or after the article's own record says so; the article's
- * row is flagged whichever of the two arrived.
+ * Retractions: a notice names the article it retracts, often before or after the article's own
+ * record says so; the article's row is flagged whichever of the two arrived.
  *
- * Works: two documents that share a PMID, PMCID or DOI are one work. Every alias is hashed, equal hashes are joined by
- * union-find, and the class is named by the hash of its first document's id, so that the name is a function of the members. */
+ * Works: two documents that share a PMID, PMCID or DOI are one work. Every alias is hashed, equal
+ * hashes are joined by union-find, and the class is named by the hash of its first document's id,
+ * so that the name is a function of the members. */
 #include "index/segment.h"
 
 #include "common/limits.h"
@@ -84,8 +85,8 @@ static uint32_t packed_date(struct med_date d)
     return d.year * 10000u + d.month * 100u + d.day;
 }
 
-static enum med_code add_aliases(struct med_segment_tables *t, const struct med_doc *doc, uint32_t ordinal,
-    struct med_err *err)
+static enum med_code add_aliases(
+    struct med_segment_tables *t, const struct med_doc *doc, uint32_t ordinal, struct med_err *err)
 {
     struct med_str aliases[4];
     size_t count;
@@ -95,25 +96,27 @@ static enum med_code add_aliases(struct med_segment_tables *t, const struct med_
     if (!med_grow(&t->aliases, &t->alias_cap, t->alias_count + count, sizeof *t->aliases))
         return med_fail(err, MED_E_NOMEM, "out of memory for the alias table");
     for (size_t i = 0; i < count; i++)
-        t->aliases[t->alias_count++] =
-            (struct alias_entry){.hash = med_hash64(aliases[i].ptr, aliases[i].len), .doc = ordinal};
+        t->aliases[t->alias_count++] = (struct alias_entry){
+            .hash = med_hash64(aliases[i].ptr, aliases[i].len), .doc = ordinal};
     return MED_OK;
 }
 
-static enum med_code add_retractions(struct med_segment_tables *t, const struct med_doc *doc, struct med_err *err)
+static enum med_code add_retractions(
+    struct med_segment_tables *t, const struct med_doc *doc, struct med_err *err)
 {
     for (size_t i = 0; i < doc->link_count; i++) {
         const struct med_link *link = &doc->links[i];
         if (link->kind != MED_LINK_RETRACTION_OF || link->target.len == 0) continue;
-        if (!med_grow(&t->retracted, &t->retracted_cap, t->retracted_count + 1, sizeof *t->retracted))
+        if (!med_grow(
+                &t->retracted, &t->retracted_cap, t->retracted_count + 1, sizeof *t->retracted))
             return med_fail(err, MED_E_NOMEM, "out of memory for the list of retractions");
         t->retracted[t->retracted_count++] = med_hash64(link->target.ptr, link->target.len);
     }
     return MED_OK;
 }
 
-enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc *doc, const struct med_chunk *chunks,
-    size_t chunk_count, struct med_err *err)
+enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc *doc,
+    const struct med_chunk *chunks, size_t chunk_count, struct med_err *err)
 {
     size_t need = t->chunk_count + chunk_count;
     if (need >= UINT32_MAX || t->doc_count + 1 >= UINT32_MAX)
@@ -142,7 +145,8 @@ enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc 
     };
     for (size_t i = 0; i < chunk_count; i++) {
         t->chunk_doc[t->chunk_count] = ordinal;
-        t->chunks[t->chunk_count] = (struct med_chunk_row){chunks[i].span.start, chunks[i].span.end};
+        t->chunks[t->chunk_count] =
+            (struct med_chunk_row){chunks[i].span.start, chunks[i].span.end};
         t->chunk_hash[t->chunk_count++] = chunks[i].hash.lo;
     }
     return med_buf_status(&t->heap, err);
@@ -167,14 +171,18 @@ static int compare_aliases(const void *a, const void *b)
 static enum med_code join_works(struct med_segment_tables *t, struct med_err *err)
 {
     uint32_t *parent = med_calloc(t->doc_count ? t->doc_count : 1, sizeof *parent);
-    if (!parent) return med_fail(err, MED_E_NOMEM, "out of memory while grouping documents into works");
+    if (!parent)
+        return med_fail(err, MED_E_NOMEM, "out of memory while grouping documents into works");
     for (uint32_t i = 0; i < t->doc_count; i++) parent[i] = i;
     if (t->alias_count) qsort(t->aliases, t->alias_count, sizeof *t->aliases, compare_aliases);
     for (size_t i = 1; i < t->alias_count; i++) {
         if (t->aliases[i].hash != t->aliases[i - 1].hash) continue;
-        uint32_t a = find_root(parent, t->aliases[i].doc), b = find_root(parent, t->aliases[i - 1].doc);
-        if (a < b) parent[b] = a;
-        else parent[a] = b;
+        uint32_t a = find_root(parent, t->aliases[i].doc),
+                 b = find_root(parent, t->aliases[i - 1].doc);
+        if (a < b)
+            parent[b] = a;
+        else
+            parent[a] = b;
     }
     for (uint32_t i = 0; i < t->doc_count; i++) {
         uint32_t root = find_root(parent, i);
@@ -193,16 +201,19 @@ static void flag_retracted(struct med_segment_tables *t)
         size_t low = 0, high = t->alias_count;
         while (low < high) {
             size_t mid = low + (high - low) / 2;
-            if (t->aliases[mid].hash < t->retracted[i]) low = mid + 1;
-            else high = mid;
+            if (t->aliases[mid].hash < t->retracted[i])
+                low = mid + 1;
+            else
+                high = mid;
         }
         for (; low < t->alias_count && t->aliases[low].hash == t->retracted[i]; low++)
             t->docs[t->aliases[low].doc].flags |= MED_FLAG_RETRACTED;
     }
 }
 
-static enum med_code write_file(const struct med_fs *fs, const char *dir, const char *name, const struct med_str *pieces,
-    size_t piece_count, struct med_file_ref *ret_ref, struct med_err *err)
+static enum med_code write_file(const struct med_fs *fs, const char *dir, const char *name,
+    const struct med_str *pieces, size_t piece_count, struct med_file_ref *ret_ref,
+    struct med_err *err)
 {
     char path[MED_PATH_MAX];
     struct med_file *file = NULL;
@@ -224,8 +235,8 @@ static struct med_str bytes_of(const void *ptr, size_t len)
     return (struct med_str){.ptr = ptr, .len = len};
 }
 
-enum med_code med_tables_finish(struct med_segment_tables *t, const struct med_fs *fs, const char *dir,
-    struct med_file_ref ret_files[MED_TABLE_FILE_COUNT], struct med_err *err)
+enum med_code med_tables_finish(struct med_segment_tables *t, const struct med_fs *fs,
+    const char *dir, struct med_file_ref ret_files[MED_TABLE_FILE_COUNT], struct med_err *err)
 {
     static const char zeros[8];
     enum med_code code = join_works(t, err);
