@@ -15,13 +15,9 @@
 #define EVAL_DEPTH 1000u
 #define EVAL_ARENA_BYTES_MAX (4 * MED_GIB)
 
-struct run_item {
-    struct med_str doc;
-    float score; /* trec_eval compares single precision */
-};
-
 struct run {
-    struct run_item *items; /* in the evaluation's order; kept only when a run file is written */
+    struct med_eval_item
+        *items; /* in the evaluation's order; kept only when a run file is written */
     size_t count;
     struct med_eval_scores scores;
 };
@@ -33,13 +29,6 @@ struct evaluation {
     struct run *runs; /* topics x modes */
     bool keep_runs;
 };
-
-static int trec_order(const void *a, const void *b)
-{
-    const struct run_item *x = a, *y = b;
-    if (x->score != y->score) return x->score > y->score ? -1 : 1;
-    return med_str_cmp(y->doc, x->doc);
-}
 
 static int descending(const void *a, const void *b)
 {
@@ -81,10 +70,10 @@ static enum med_code run_one(struct evaluation *e, struct med_searcher *searcher
     run->count = count;
     for (size_t i = 0; i < count; i++) {
         const struct med_ranked *r = &ranking->items[i];
-        run->items[i] = (struct run_item){
+        run->items[i] = (struct med_eval_item){
             med_segment_source_id(e->index->segments[r->segment], r->doc), (float)r->score};
     }
-    if (count) qsort(run->items, count, sizeof *run->items, trec_order);
+    med_eval_order(run->items, count);
     return measure(topic, run, arena, &run->scores, err);
 }
 

@@ -30,6 +30,14 @@ struct med_eval_report {
 enum med_code med_eval(const struct med_index *index, const struct med_eval_options *options,
     struct med_eval_report *ret_report, struct med_err *err) MED_CHECK;
 
+/* One retrieved document of a run; the score in single precision, as trec_eval reads it. */
+struct med_eval_item {
+    struct med_str doc;
+    float score;
+};
+/* trec_eval's order: score descending, ties by document id descending. */
+void med_eval_order(struct med_eval_item *items, size_t count);
+
 /* The measures alone: the gains of the ranked list (0 = not judged) and all judged gains in
  * descending order. */
 struct med_eval_scores med_eval_query(

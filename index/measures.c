@@ -4,6 +4,19 @@
 #include "index/eval.h"
 
 #include <math.h>
+#include <stdlib.h>
+
+static int trec_order(const void *a, const void *b)
+{
+    const struct med_eval_item *x = a, *y = b;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    return med_str_cmp(y->doc, x->doc);
+}
+
+void med_eval_order(struct med_eval_item *items, size_t count)
+{
+    if (count) qsort(items, count, sizeof *items, trec_order);
+}
 
 static double dcg_ideal(const int *sorted_gains, size_t count, size_t cut)
 {
