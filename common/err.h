@@ -49,6 +49,12 @@ enum med_code med_fail(struct med_err *err, enum med_code code, const char *fmt,
 enum med_code med_fail_errno(struct med_err *err, int errnum, const char *fmt, ...)
     MED_PRINTF(3, 4);
 
+#ifdef __clang_analyzer__
+/* The static analyser does not look into err.c: this tells it that a failure is never MED_OK. */
+#define med_fail(err, code, ...) (med_fail(err, code, __VA_ARGS__), (code))
+#define med_fail_errno(...) (med_fail_errno(__VA_ARGS__), MED_E_IO)
+#endif
+
 /* Puts "context: " in front of an error that is passed up. */
 void med_err_prefix(struct med_err *err, const char *fmt, ...) MED_PRINTF(2, 3);
 

@@ -49,9 +49,9 @@ void *med_malloc(size_t size)
 
 void *med_calloc(size_t count, size_t size)
 {
-    if (must_fail()) return NULL;
-    if (count == 0 || size == 0) return calloc(1, 1);
-    return calloc(count, size); /* checks the product itself */
+    size_t bytes;
+    if (!med_size_mul(count, size, &bytes) || must_fail()) return NULL;
+    return calloc(bytes > 0 ? bytes : 1, 1);
 }
 
 void *med_realloc_array(void *ptr, size_t count, size_t size)

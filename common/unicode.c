@@ -211,7 +211,7 @@ static void append_to_segment(struct normalizer *n, utf8proc_int32_t cp)
         }
     }
     if (!plain) n->cps[n->len++] = cp;
-    for (; plain && *plain; plain++) n->cps[n->len++] = *plain;
+    for (; plain && *plain; plain++) n->cps[n->len++] = (unsigned char)*plain;
 }
 
 static void push(struct normalizer *n, uint32_t cp)

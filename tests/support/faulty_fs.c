@@ -1,83 +1,14 @@
-/* The record has three parts: nodes (files and folders, for ever, also after their removal), for
- * each file its synced bytes and the changes since, and one log of directory operations. A folder's
- * entries at the beginning
- * (`baseline`) plus a prefix of the log give its entries after a crash; plus the whole log, its
- * entries now.
- *
- * Nodes are made lazily: a name is looked up in the real folder when an operation first mentions
- * it. A file's bytes are read ("loaded") just before the first change that could make them
- * unreadable. */
-#include "tests/support/faulty_fs.h"
+/* Keeping the record: every operation is carried out on the real folder and noted. What the notes
+ * mean is explained in faulty_fs_internal.h. */
+#include "tests/support/faulty_fs_internal.h"
 
 #include "common/mem.h"
-#include "common/rng.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define SECTOR_BYTES 512u
-#define FILE_BYTES_MAX ((size_t)1 << 32)
-
-struct change {
-    bool truncate; /* to nothing; otherwise a write */
-    uint64_t offset;
-    size_t len;
-    uint8_t *data;
-};
-
-struct entry {
-    char *name;
-    struct node *node;
-};
-
-struct entries {
-    struct entry *items;
-    size_t count, cap;
-};
-
-struct node {
-    bool folder;
-    struct node *parent; /* where it really is now; NULL for the root and for what was removed */
-    char *name;
-    /* files */
-    bool loaded;
-    struct med_buf synced;
-    struct change *changes; /* since the last sync */
-    size_t change_count, changes_cap;
-    /* folders */
-    struct entries baseline, now;
-    size_t floor; /* this many operations of the log are durable here */
-    size_t cut;   /* while materializing: this many survive */
-};
-
-/* create, mkdir: only `to`; unlink, rmdir: only `from`; rename: both. */
-struct dir_op {
-    struct node *from_dir, *to_dir;
-    char *from, *to;
-    struct node *node;
-};
-
-struct med_faulty_fs {
-    struct med_fs seam; /* its ctx is this structure */
-    pthread_mutex_t lock;
-    char *root_path;
-    struct node *root;
-    struct node **nodes;
-    size_t node_count, nodes_cap;
-    struct dir_op *log;
-    size_t log_count, log_cap;
-    struct med_rng rng;
-    uint64_t op_count;
-    uint64_t crash_countdown; /* 0 = off */
-    uint64_t fail_countdown;
-    bool crashed;
-    uint64_t space_left;
-};
 
 struct open_file {
     struct med_file *real;
@@ -115,7 +46,7 @@ static struct entry *entry_find(struct entries *entries, const char *name)
     return NULL;
 }
 
-static bool entry_set(struct entries *entries, const char *name, struct node *node)
+bool med_faulty_entry_set(struct entries *entries, const char *name, struct node *node)
 {
     struct entry *old = entry_find(entries, name);
     if (old) {
@@ -131,7 +62,7 @@ static bool entry_set(struct entries *entries, const char *name, struct node *no
     return true;
 }
 
-static void entry_clear(struct entries *entries, const char *name)
+void med_faulty_entry_clear(struct entries *entries, const char *name)
 {
     struct entry *old = entry_find(entries, name);
     if (!old) return;
@@ -139,7 +70,7 @@ static void entry_clear(struct entries *entries, const char *name)
     *old = entries->items[--entries->count];
 }
 
-static void entries_free(struct entries *entries)
+void med_faulty_entries_free(struct entries *entries)
 {
     for (size_t i = 0; i < entries->count; i++) med_free(entries->items[i].name);
     med_free(entries->items);
@@ -147,7 +78,7 @@ static void entries_free(struct entries *entries)
 }
 
 /* Where the node really is, from the leaf up. */
-static enum med_code real_path(const struct med_faulty_fs *f, const struct node *node,
+enum med_code med_faulty_real_path(const struct med_faulty_fs *f, const struct node *node,
     char ret_path[MED_PATH_MAX], struct med_err *err)
 {
     char path[MED_PATH_MAX];
@@ -167,16 +98,14 @@ static enum med_code real_path(const struct med_faulty_fs *f, const struct node 
     return MED_OK;
 }
 
-/* The node under this name, from the record or, on first mention, from the real folder. NULL in
- * *ret_node = none. */
-static enum med_code lookup(struct med_faulty_fs *f, struct node *dir, const char *name,
+enum med_code med_faulty_lookup(struct med_faulty_fs *f, struct node *dir, const char *name,
     struct node **ret_node, struct med_err *err)
 {
     struct entry *known = entry_find(&dir->now, name);
     *ret_node = known ? known->node : NULL;
     if (known) return MED_OK;
     char path[MED_PATH_MAX];
-    enum med_code code = real_path(f, dir, path, err);
+    enum med_code code = med_faulty_real_path(f, dir, path, err);
     if (code == MED_OK) code = med_path_join(path, path, name, err);
     struct stat st;
     if (code != MED_OK || lstat(path, &st) != 0) return code;
@@ -185,8 +114,8 @@ static enum med_code lookup(struct med_faulty_fs *f, struct node *dir, const cha
     if (!node) return no_memory(err);
     node->name = med_strndup(name, strlen(name));
     node->parent = dir;
-    if (!node->name || !entry_set(&dir->baseline, name, node) ||
-        !entry_set(&dir->now, name, node)) {
+    if (!node->name || !med_faulty_entry_set(&dir->baseline, name, node) ||
+        !med_faulty_entry_set(&dir->now, name, node)) {
         return no_memory(err);
     }
     *ret_node = node;
@@ -210,7 +139,7 @@ static enum med_code resolve(struct med_faulty_fs *f, const char *path, struct n
         assert(!(len == 2 && memcmp(at, "..", 2) == 0));
         if (counts && ret_name[0]) { /* the name before was that of a folder */
             struct node *next;
-            enum med_code code = lookup(f, dir, ret_name, &next, err);
+            enum med_code code = med_faulty_lookup(f, dir, ret_name, &next, err);
             if (code != MED_OK) return code;
             if (!next || !next->folder)
                 return med_fail(err, MED_E_NOT_FOUND, "no folder for %s", path);
@@ -231,7 +160,7 @@ static enum med_code load(struct med_faulty_fs *f, struct node *node, struct med
 {
     if (!node || node->folder || node->loaded) return MED_OK;
     char path[MED_PATH_MAX];
-    enum med_code code = real_path(f, node, path, err);
+    enum med_code code = med_faulty_real_path(f, node, path, err);
     if (code == MED_OK) code = med_read_file(path, &node->synced, err);
     if (code == MED_OK) node->loaded = true;
     return code;
@@ -299,13 +228,13 @@ static bool log_op(struct med_faulty_fs *f, struct node *from_dir, const char *f
 static bool move_node(
     struct node *from_dir, const char *from, struct node *to_dir, const char *to, struct node *node)
 {
-    if (from) entry_clear(&from_dir->now, from);
+    if (from) med_faulty_entry_clear(&from_dir->now, from);
     node->parent = NULL;
     if (!to) return true;
     struct entry *replaced = entry_find(&to_dir->now, to);
     if (replaced) replaced->node->parent = NULL;
     char *name = med_strndup(to, strlen(to));
-    if (!name || !entry_set(&to_dir->now, to, node)) {
+    if (!name || !med_faulty_entry_set(&to_dir->now, to, node)) {
         med_free(name);
         return false;
     }
@@ -348,7 +277,7 @@ static enum med_code record_create(struct med_faulty_fs *f, const char *path, bo
     struct node *dir, *node;
     char name[NAME_MAX + 1];
     enum med_code code = resolve(f, path, &dir, name, err);
-    if (code == MED_OK) code = lookup(f, dir, name, &node, err);
+    if (code == MED_OK) code = med_faulty_lookup(f, dir, name, &node, err);
     if (code != MED_OK) return code;
     if (!node) return create_node(f, dir, name, false, in_flight, ret_node, err);
     code = load(f, node, err);
@@ -411,8 +340,7 @@ static enum med_code faulty_write(
     return unlock(f, code);
 }
 
-/* Grows with zeros up to size; never shrinks. */
-static bool extend_to(struct med_buf *image, uint64_t size)
+bool med_faulty_extend(struct med_buf *image, uint64_t size)
 {
     if (size <= image->len) return true;
     size_t more = (size_t)size - image->len;
@@ -421,10 +349,10 @@ static bool extend_to(struct med_buf *image, uint64_t size)
     return at != NULL;
 }
 
-static bool apply_change(struct med_buf *image, const struct change *change)
+bool med_faulty_apply(struct med_buf *image, const struct change *change)
 {
     if (change->truncate) med_buf_reset(image);
-    if (!extend_to(image, change->offset + change->len)) return false;
+    if (!med_faulty_extend(image, change->offset + change->len)) return false;
     if (change->len > 0) memcpy(image->data + change->offset, change->data, change->len);
     return true;
 }
@@ -443,7 +371,7 @@ static enum med_code faulty_sync(struct med_file *file, struct med_err *err)
     if (next_fate(f) != FATE_NORMAL) return unlock(f, fault(f, file->path, err));
     struct node *node = open->node;
     for (size_t i = 0; i < node->change_count; i++) {
-        if (!apply_change(&node->synced, &node->changes[i])) return unlock(f, no_memory(err));
+        if (!med_faulty_apply(&node->synced, &node->changes[i])) return unlock(f, no_memory(err));
     }
     clear_changes(node);
     return unlock(f, MED_OK); /* the real disk need not be bothered */
@@ -467,10 +395,10 @@ static enum med_code rename_locked(
     char from_name[NAME_MAX + 1], to_name[NAME_MAX + 1];
     enum med_code code = resolve(f, from, &from_dir, from_name, err);
     if (code == MED_OK) code = resolve(f, to, &to_dir, to_name, err);
-    if (code == MED_OK) code = lookup(f, from_dir, from_name, &node, err);
+    if (code == MED_OK) code = med_faulty_lookup(f, from_dir, from_name, &node, err);
     if (code == MED_OK && !node)
         code = med_fail(err, MED_E_NOT_FOUND, "cannot rename %s: absent", from);
-    if (code == MED_OK) code = lookup(f, to_dir, to_name, &replaced, err);
+    if (code == MED_OK) code = med_faulty_lookup(f, to_dir, to_name, &replaced, err);
     if (code == MED_OK) code = load(f, node, err);
     if (code == MED_OK) code = load(f, replaced, err);
     if (code == MED_OK && !in_flight) code = posix_ops()->rename(med_fs_posix(), from, to, err);
@@ -497,7 +425,7 @@ static enum med_code remove_locked(struct med_faulty_fs *f, bool in_flight, cons
     struct node *dir, *node;
     char name[NAME_MAX + 1];
     enum med_code code = resolve(f, path, &dir, name, err);
-    if (code == MED_OK) code = lookup(f, dir, name, &node, err);
+    if (code == MED_OK) code = med_faulty_lookup(f, dir, name, &node, err);
     if (code == MED_OK) code = load(f, node, err);
     if (code == MED_OK && !in_flight) code = real(med_fs_posix(), path, err);
     /* Absent, or a link or the like, of which the record knows nothing. */
@@ -530,7 +458,7 @@ static enum med_code mkdir_locked(
     struct node *dir, *node;
     char name[NAME_MAX + 1];
     enum med_code code = resolve(f, path, &dir, name, err);
-    if (code == MED_OK) code = lookup(f, dir, name, &node, err);
+    if (code == MED_OK) code = med_faulty_lookup(f, dir, name, &node, err);
     if (code == MED_OK && !in_flight) code = posix_ops()->mkdir(med_fs_posix(), path, err);
     if (code == MED_OK && !node) code = create_node(f, dir, name, true, in_flight, &node, err);
     return code == MED_OK && in_flight ? fault(f, path, err) : code;
@@ -567,7 +495,7 @@ static enum med_code sync_dir_locked(struct med_faulty_fs *f, const char *path, 
     enum med_code code = resolve(f, path, &dir, name, err);
     if (code != MED_OK) return code;
     node = dir;
-    if (name[0]) code = lookup(f, dir, name, &node, err);
+    if (name[0]) code = med_faulty_lookup(f, dir, name, &node, err);
     if (code != MED_OK) return code;
     if (!node || !node->folder) return med_fail(err, MED_E_NOT_FOUND, "no folder %s", path);
     node->floor = f->log_count;
@@ -580,224 +508,6 @@ static enum med_code faulty_sync_dir(const struct med_fs *fs, const char *path, 
     struct med_faulty_fs *f = lock(fs);
     if (next_fate(f) != FATE_NORMAL) return unlock(f, fault(f, path, err));
     return unlock(f, sync_dir_locked(f, path, err));
-}
-
-/* --- what is left after a loss of power --- */
-
-/* A number in [least, most]: one end, the other, or anything. */
-static size_t draw(struct med_faulty_fs *f, size_t least, size_t most)
-{
-    switch (med_rng_below(&f->rng, 3)) {
-    case 0: return least;
-    case 1: return most;
-    default: return least + (size_t)med_rng_below(&f->rng, most - least + 1);
-    }
-}
-
-static void draw_cuts(struct med_faulty_fs *f)
-{
-    size_t common_floor = 0;
-    for (size_t i = 0; i < f->node_count; i++) {
-        if (f->nodes[i]->floor > common_floor) common_floor = f->nodes[i]->floor;
-    }
-    bool one_journal = med_rng_below(&f->rng, 2) == 0;
-    size_t common_cut = draw(f, common_floor, f->log_count);
-    for (size_t i = 0; i < f->node_count; i++) {
-        struct node *node = f->nodes[i];
-        node->cut = one_journal ? common_cut : draw(f, node->floor, f->log_count);
-    }
-    /* A rename between folders happens in both or in neither. */
-    for (bool again = true; again;) {
-        again = false;
-        for (size_t i = 0; i < f->log_count; i++) {
-            struct node *a = f->log[i].from_dir, *b = f->log[i].to_dir;
-            if (!a || !b || (a->cut > i) == (b->cut > i)) continue;
-            struct node *longer = a->cut > i ? a : b;
-            assert(longer->floor <= i);
-            longer->cut = i;
-            again = true;
-        }
-    }
-}
-
-static bool surviving_entries(
-    const struct med_faulty_fs *f, struct node *dir, struct entries *ret_entries)
-{
-    for (size_t i = 0; i < dir->baseline.count; i++) {
-        struct entry *entry = &dir->baseline.items[i];
-        if (!entry_set(ret_entries, entry->name, entry->node)) return false;
-    }
-    for (size_t i = 0; i < dir->cut; i++) {
-        const struct dir_op *op = &f->log[i];
-        if (op->from_dir == dir) entry_clear(ret_entries, op->from);
-        if (op->to_dir == dir && !entry_set(ret_entries, op->to, op->node)) return false;
-    }
-    return true;
-}
-
-/* Applies the part of a write that falls into sectors whose cut lies behind it. */
-static bool apply_sectors(
-    struct med_buf *image, const struct change *change, size_t number, const size_t *sector_cuts)
-{
-    for (size_t done = 0; done < change->len;) {
-        uint64_t at = change->offset + done;
-        size_t room = SECTOR_BYTES - (size_t)(at % SECTOR_BYTES);
-        size_t len = change->len - done < room ? change->len - done : room;
-        if (number < sector_cuts[at / SECTOR_BYTES]) {
-            if (!extend_to(image, at + len)) return false;
-            memcpy(image->data + at, change->data + done, len);
-        }
-        done += len;
-    }
-    return true;
-}
-
-/* Writes [first, end) of the node's changes, each sector as far as its own cut. */
-static bool tear(struct med_faulty_fs *f, const struct node *node, size_t first, size_t end,
-    struct med_buf *image)
-{
-    uint64_t size = image->len;
-    for (size_t i = first; i < end; i++) {
-        uint64_t change_end = node->changes[i].offset + node->changes[i].len;
-        if (change_end > size) size = change_end;
-    }
-    size_t sector_count = (size_t)(size / SECTOR_BYTES) + 1;
-    size_t *sector_cuts = med_calloc(sector_count, sizeof *sector_cuts);
-    if (!sector_cuts) return false;
-    for (size_t i = 0; i < sector_count; i++) sector_cuts[i] = draw(f, first, end);
-    bool ok = true;
-    for (size_t i = first; ok && i < end; i++) {
-        ok = apply_sectors(image, &node->changes[i], i, sector_cuts);
-    }
-    med_free(sector_cuts);
-    /* The length is metadata: it may have arrived although the bytes did not. */
-    if (ok && med_rng_below(&f->rng, 2)) ok = extend_to(image, size);
-    return ok;
-}
-
-static bool surviving_bytes(struct med_faulty_fs *f, const struct node *node, struct med_buf *image)
-{
-    /* How many of the truncations happened decides which writes can be there at all. */
-    size_t truncations = 0;
-    for (size_t i = 0; i < node->change_count; i++) truncations += node->changes[i].truncate;
-    size_t kept = draw(f, 0, truncations);
-    size_t first = 0, seen = 0;
-    while (seen < kept) seen += node->changes[first++].truncate;
-    size_t end = first;
-    while (end < node->change_count && !node->changes[end].truncate) end++;
-    if (kept == 0) med_buf_append(image, node->synced.data, node->synced.len);
-    if (med_rng_below(&f->rng, 3) > 0) return tear(f, node, first, end, image);
-    for (size_t i = first; i < end; i++) {
-        if (!apply_change(image, &node->changes[i])) return false;
-    }
-    return true;
-}
-
-static enum med_code write_image(const char *path, const struct med_buf *image, struct med_err *err)
-{
-    struct med_file *file;
-    enum med_code code = posix_ops()->create(med_fs_posix(), path, &file, err);
-    if (code != MED_OK) return code;
-    code = posix_ops()->write(file, image->data, image->len, 0, err);
-    enum med_code closed = posix_ops()->close(file, code == MED_OK ? err : NULL);
-    return code != MED_OK ? code : closed;
-}
-
-static enum med_code materialize_file(
-    struct med_faulty_fs *f, struct node *node, const char *path, struct med_err *err)
-{
-    struct med_buf image;
-    med_buf_init(&image, FILE_BYTES_MAX);
-    enum med_code code = MED_OK;
-    if (node->loaded) {
-        if (!surviving_bytes(f, node, &image)) code = no_memory(err);
-    } else { /* never touched through the seam: as it is now */
-        char real[MED_PATH_MAX];
-        code = real_path(f, node, real, err);
-        if (code == MED_OK) code = med_read_file(real, &image, err);
-    }
-    if (code == MED_OK) code = med_buf_status(&image, err);
-    if (code == MED_OK) code = write_image(path, &image, err);
-    med_buf_free(&image);
-    return code;
-}
-
-/* Makes nodes of everything in the real folder that no operation has mentioned. */
-static enum med_code adopt_strangers(struct med_faulty_fs *f, struct node *dir, struct med_err *err)
-{
-    if (!dir->parent && dir != f->root) return MED_OK; /* removed */
-    char path[MED_PATH_MAX];
-    enum med_code code = real_path(f, dir, path, err);
-    if (code != MED_OK) return code;
-    DIR *stream = opendir(path);
-    if (!stream) return MED_OK; /* made and lost in flight */
-    for (struct dirent *d; code == MED_OK && (d = readdir(stream));) {
-        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0) continue;
-        struct node *node;
-        code = lookup(f, dir, d->d_name, &node, err);
-    }
-    closedir(stream);
-    return code;
-}
-
-struct pending {
-    struct node *dir;
-    char *path;
-};
-
-struct work {
-    struct pending *items;
-    size_t count, cap;
-};
-
-static bool work_add(struct work *work, struct node *dir, const char *path)
-{
-    if (!med_grow(&work->items, &work->cap, work->count + 1, sizeof *work->items)) return false;
-    char *copy = med_strndup(path, strlen(path));
-    if (!copy) return false;
-    work->items[work->count++] = (struct pending){.dir = dir, .path = copy};
-    return true;
-}
-
-static enum med_code materialize_folder(struct med_faulty_fs *f, struct node *dir, const char *path,
-    struct work *work, struct med_err *err)
-{
-    struct entries entries = {0};
-    enum med_code code = posix_ops()->mkdir(med_fs_posix(), path, err);
-    if (code == MED_OK && !surviving_entries(f, dir, &entries)) code = no_memory(err);
-    for (size_t i = 0; code == MED_OK && i < entries.count; i++) {
-        struct node *node = entries.items[i].node;
-        char child[MED_PATH_MAX];
-        code = med_path_join(child, path, entries.items[i].name, err);
-        if (code != MED_OK) break;
-        if (!node->folder)
-            code = materialize_file(f, node, child, err);
-        else if (!work_add(work, node, child))
-            code = no_memory(err);
-    }
-    entries_free(&entries);
-    return code;
-}
-
-enum med_code med_faulty_fs_materialize(
-    struct med_faulty_fs *f, const char *dir, struct med_err *err)
-{
-    pthread_mutex_lock(&f->lock);
-    enum med_code code = MED_OK;
-    for (size_t i = 0; code == MED_OK && i < f->node_count; i++) { /* the list grows meanwhile */
-        if (f->nodes[i]->folder) code = adopt_strangers(f, f->nodes[i], err);
-    }
-    draw_cuts(f);
-    struct work work = {0};
-    if (code == MED_OK && !work_add(&work, f->root, dir)) code = no_memory(err);
-    while (code == MED_OK && work.count > 0) {
-        struct pending next = work.items[--work.count];
-        code = materialize_folder(f, next.dir, next.path, &work, err);
-        med_free(next.path);
-    }
-    while (work.count > 0) med_free(work.items[--work.count].path);
-    med_free(work.items);
-    return unlock(f, code);
 }
 
 /* --- life --- */
@@ -843,8 +553,8 @@ void med_faulty_fs_free(struct med_faulty_fs **faulty)
         clear_changes(node);
         med_free(node->changes);
         med_buf_free(&node->synced);
-        entries_free(&node->baseline);
-        entries_free(&node->now);
+        med_faulty_entries_free(&node->baseline);
+        med_faulty_entries_free(&node->now);
         med_free(node->name);
         med_free(node);
     }
