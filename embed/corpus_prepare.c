@@ -164,6 +164,9 @@ static enum med_code choose_terms(struct corpus_set *set, struct med_err *err)
     }
     for (size_t p = 0; p < set->passage_count; p++)
         count_terms(set, &set->passages[p], (uint32_t)p + 1, seen, df);
+    /* A caller's statistics that do not cover its own sample would make weights negative. */
+    uint64_t total = corpus->passage_count;
+    if (total < set->passage_count) total = set->passage_count;
     uint64_t room;
     uint32_t threshold = df_threshold(df, count, &room);
     for (uint32_t id = 0; id < count; id++) {
@@ -175,7 +178,7 @@ static enum med_code choose_terms(struct corpus_set *set, struct med_err *err)
             room--;
         }
         double corpus_df = corpus->df[id] > df[id] ? corpus->df[id] : df[id];
-        double idf = log(((double)corpus->passage_count + 1) / (corpus_df + 0.5));
+        double idf = log(((double)total + 1) / (corpus_df + 0.5));
         if (!(idf > 0)) continue;
         set->row_of[id] = set->row_count;
         set->term_of[set->row_count] = id;
