@@ -42,24 +42,28 @@ class TidyTest(unittest.TestCase):
 
     def test_long_functions_and_files(self):
         body = "    x++;\n" * tidy.FUNCTION_LINES_MAX
-        self.assertEqual(rules({"common/a.c": f"int f(void)\n{{\n{body}}}\n"}), ["common/a.c:2 length"])
+        function = f"int f(void)\n{{\n{body}}}\n"
+        self.assertEqual(rules({"common/a.c": function}), ["common/a.c:2 length"])
         lines = "int a;\n" * tidy.FILE_LINES_MAX
         self.assertEqual(rules({"common/a.c": lines}), [])
         self.assertEqual(rules({"common/a.c": lines + "int b;\n"}), ["common/a.c:801 length"])
 
     def test_recursion(self):
-        text = "static int walk(int a,\n    int b)\n{\n    return walk(a, b) + other.walk(1) + walk_on(2);\n}\n"
+        text = ("static int walk(int a,\n    int b)\n{\n"
+                "    return walk(a, b) + other.walk(1) + walk_on(2);\n}\n")
         self.assertEqual(rules({"index/a.c": text}), ["index/a.c:4 recursion"])
 
     def test_arrows(self):
         good = '#include "common/err.h"\n#include "index/document/document.h"\n'
-        self.assertEqual(rules({"index/store/a.c": good, "service/a.c": good, "index/a.c": good}), [])
+        for path in ("index/store/a.c", "index/a.c", "service/a.c"):
+            self.assertEqual(rules({path: good}), [])
         bad = {
             "common/a.c": '#include "embed/vocab.h"\n',
             "embed/a.c": '#include "index/segment.h"\n',
             "index/document/a.c": '#include "index/store/store.h"\n',
             "index/dense/a.c": '#include "index/segment.h"\n',
-            "service/a.c": '#include "index/store/internal.h"\n#include "tests/support/support.h"\n',
+            "service/a.c": '#include "index/store/internal.h"\n'
+                           '#include "tests/support/support.h"\n',
         }
         self.assertEqual(rules(bad), [
             "common/a.c:1 arrow", "embed/a.c:1 arrow", "index/dense/a.c:1 arrow",
@@ -77,7 +81,7 @@ class TidyTest(unittest.TestCase):
         self.assertEqual(rules({"common/a.h": good}), [])
         self.assertEqual(rules({"common/a.h": HEADER + "enum med_code med_x(\n    int a);\n"}),
                          ["common/a.h:3 check"])
-        self.assertEqual(rules({"common/a.h": "int x;\n"}), ["common/a.h:1 header", "common/a.h:1 header"])
+        self.assertEqual(rules({"common/a.h": "int x;\n"}), 2 * ["common/a.h:1 header"])
 
     def test_every_folder_has_a_readme(self):
         self.assertEqual(rules({"embed/a.c": "int a;\n"}, with_readmes=False), ["embed:1 readme"])

@@ -3,8 +3,9 @@
 
     tests/lint/tidy.py [ROOT]
 
-Prints one line per finding (path:line: rule: sentence) and exits 1 when there is one. It reads the files that git
-tracks, or all files below ROOT when this is not a git checkout. The rules are explained in README.md beside it.
+Prints one line per finding (path:line: rule: sentence) and exits 1 when there is one. It reads the
+files that git tracks, or all files below ROOT when this is not a git checkout. The rules are
+explained in README.md beside it.
 """
 
 import os
@@ -18,20 +19,22 @@ FUNCTION_LINES_MAX = 80
 
 CODE = (".c", ".h", ".cpp", ".py", ".sh")
 C_FAMILY = (".c", ".h", ".cpp")
-TEXT = CODE + (".build", ".md", ".yaml", ".yml", ".json", ".conf", ".example", ".js", ".css", ".html")
+TEXT = CODE + (
+    ".build", ".md", ".yaml", ".yml", ".json", ".conf", ".example", ".js", ".css", ".html")
 SKIPPED_FOLDERS = {"node_modules", "__pycache__", "tests/data", "deploy/sample"}
 
 BANNED = re.compile(
-    r"(?<![\w.>])(malloc|calloc|realloc|reallocarray|free|aligned_alloc|posix_memalign|strdup|strndup"
-    r"|strcpy|stpcpy|strcat|strncpy|strncat|sprintf|vsprintf|asprintf|vasprintf|strtok|strtok_r|gets"
-    r"|atoi|atol|atoll|atof|alloca|tmpnam|mktemp|setlocale|rand|srand)\s*\(")
+    r"(?<![\w.>])(malloc|calloc|realloc|reallocarray|free|aligned_alloc|posix_memalign|strdup"
+    r"|strndup|strcpy|stpcpy|strcat|strncpy|strncat|sprintf|vsprintf|asprintf|vasprintf|strtok"
+    r"|strtok_r|gets|atoi|atol|atoll|atof|alloca|tmpnam|mktemp|setlocale|rand|srand)\s*\(")
 
 # Headers of a library -> it may be included by one file of the product.
 ADAPTED = {
     "LMDB": r"lmdb\.h", "libmicrohttpd": r"microhttpd\.h", "cJSON": r"(cjson/)?cJSON\.h",
     "libxml2": r"libxml/.*", "BLAS": r"(cblas|lapacke|openblas.*)\.h", "FAISS": r"faiss/.*",
     "zstd": r"(zstd|zdict|zstd_errors)\.h", "libdeflate": r"libdeflate\.h", "zlib": r"zlib\.h",
-    "utf8proc": r"utf8proc\.h", "libstemmer": r"(libstemmer/)?libstemmer\.h", "xxHash": r"xxh(ash|3)\.h",
+    "utf8proc": r"utf8proc\.h", "libstemmer": r"(libstemmer/)?libstemmer\.h",
+    "xxHash": r"xxh(ash|3)\.h",
     "CRoaring": r"roaring/.*", "libsodium": r"sodium(/.*|\.h)", "libcurl": r"curl/.*",
     "oneDNN": r"(oneapi/dnnl/.*|dnnl.*\.h.*)", "libarchive": r"archive(_entry)?\.h",
 }
@@ -52,14 +55,15 @@ ARROWS = {
     "service": ["common", "embed", "index", "service"] + INDEX_PARTS,
 }
 
-MARKERS = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b")
+MARKERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
-COMMENT_OR_LITERAL = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
-UNCHECKED_BY_DESIGN = {"med_fail", "med_fail_errno"}  # their value is the one that is returned anyway
+COMMENT_OR_LITERAL = re.compile(
+    r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+UNCHECKED_BY_DESIGN = {"med_fail", "med_fail_errno"}  # they only fill in what is returned anyway
 
 
 def code_only(text):
-    """The text with comments and literals blanked, line by line as before. Include lines keep their file names."""
+    """The lines of text, comments and literals blanked; include lines keep their file names."""
     def blank(match):
         return re.sub(r"[^\n]", " ", match.group())
     lines = COMMENT_OR_LITERAL.sub(blank, text).split("\n")
@@ -80,7 +84,7 @@ def is_product(path):
 
 
 def functions(lines):
-    """(name, first line, last line) of the functions of a clang-formatted file: braces alone in the first column."""
+    """(name, line of {, line of }) of each function: both braces stand alone in the first column."""
     start = 0
     for i, line in enumerate(lines):
         if line == "{":
@@ -133,7 +137,8 @@ class Tidy:
         if text and not text.endswith("\n"):
             self.say(path, len(lines), "space", "no newline at the end of the file")
         if path.endswith((".c", ".cpp")) and len(lines) - 1 > FILE_LINES_MAX:
-            self.say(path, len(lines) - 1, "length", f"more than {FILE_LINES_MAX} lines; split the file")
+            self.say(path, len(lines) - 1, "length",
+                     f"more than {FILE_LINES_MAX} lines; split the file")
 
     def check_functions(self, path, lines):
         for name, start, end in functions(lines):
@@ -142,7 +147,8 @@ class Tidy:
                          f"{name} has {end - start + 1} lines, at most {FUNCTION_LINES_MAX}")
             for i in range(start + 1, end):
                 if re.search(r"(?<![\w.>])" + re.escape(name) + r"\s*\(", lines[i]):
-                    self.say(path, i + 1, "recursion", f"{name} calls itself; use a loop and a stack")
+                    self.say(path, i + 1, "recursion",
+                             f"{name} calls itself; use a loop and a stack")
 
     def check_includes(self, path, lines):
         if not is_product(path):
@@ -168,9 +174,10 @@ class Tidy:
         for library, where in sorted(self.adapters.items()):
             if len(where) < 2:
                 continue
+            all_of_them = ", ".join(sorted(where))
             for path, line in sorted(where.items()):
                 self.say(path, line, "adapter",
-                         f"{library} is included by {len(where)} files ({', '.join(sorted(where))}); one adapts it")
+                         f"{library} is adapted by one file, and not by {all_of_them}")
 
     def check_banned(self, path, lines):
         if path.startswith("common/"):
@@ -184,11 +191,12 @@ class Tidy:
             self.say(path, 1, "header", "no #pragma once")
         if is_product(path) and not text.startswith("/*"):
             self.say(path, 1, "header", "does not open with a comment that says what it is for")
-        for match in re.finditer(r"^(?:static inline )?enum med_code (med_\w+)\([^;{]*", "\n".join(lines), re.M):
-            declared = not match.group().startswith("static")
-            if declared and "MED_CHECK" not in match.group() and match.group(1) not in UNCHECKED_BY_DESIGN:
-                line = "\n".join(lines).count("\n", 0, match.start()) + 1
-                self.say(path, line, "check", f"{match.group(1)} can fail: declare it MED_CHECK")
+        code = "\n".join(lines)
+        for match in re.finditer(r"^enum med_code (med_\w+)\([^;{]*", code, re.M):
+            name = match.group(1)
+            if "MED_CHECK" not in match.group() and name not in UNCHECKED_BY_DESIGN:
+                line = code.count("\n", 0, match.start()) + 1
+                self.say(path, line, "check", f"{name} can fail: declare it MED_CHECK")
 
     def check_readmes(self):
         folders = {os.path.dirname(path) for path in self.files if path.endswith(CODE)}
