@@ -1,13 +1,14 @@
 /* The dense index of one segment: vectors and, when there are many, a FAISS graph over them.
  *
- * Vectors are kept in our own memory-mapped file as fp16 ("vectors"), 64-byte aligned rows; scores are inner products in
- * fp32 of those fp16 values (vectors are L2-normalised: cosine). FAISS holds no copy of them: its index classes work
- * over our storage with our own vectorised distances, and what they learn is in "graph" (HNSW links or IVF lists), written
- * and read by us with every field bounds-checked (FAISS itself does not notice corruption).
+ * Vectors are kept in our own memory-mapped file as fp16 ("vectors"), 64-byte aligned rows; scores
+ * are inner products in fp32 of those fp16 values (vectors are L2-normalised: cosine). FAISS holds
+ * no copy of them: its index classes work over our storage with our own vectorised distances, and
+ * what they learn is in "graph" (HNSW links or IVF lists), written and read by us with every field
+ * bounds-checked (FAISS itself does not notice corruption).
  *
- * Flat (exact) up to MED_DENSE_FLAT_MAX vectors, HNSW (Malkov and Yashunin 2018) to MED_DENSE_HNSW_MAX, IVF above. A search with a
- * filter that leaves few, or that came back with fewer than k, is answered by an exact scan of the filter: never fewer
- * than k where k exist. */
+ * Flat (exact) up to MED_DENSE_FLAT_MAX vectors, HNSW (Malkov and Yashunin 2018) to
+ * MED_DENSE_HNSW_MAX, IVF above. A search with a filter that leaves few, or that came back with
+ * fewer than k, is answered by an exact scan of the filter: never fewer than k where k exist. */
 #pragma once
 
 #include "common/fs.h"
@@ -31,36 +32,51 @@ struct med_dense_options {
     const struct med_progress *progress; /* stage "graph" */
 };
 struct med_dense_writer;
-enum med_code med_dense_writer_new(const struct med_fs *fs, const char *dir, const struct med_dense_options *options, struct med_dense_writer **ret_writer, struct med_err *err) MED_CHECK;
-/* count rows of dim floats, ids in order. Refuses NaN and infinities (MED_E_INVALID). All-zero rows (texts without known
- * terms) are kept and never returned by a search unless nothing else is left. */
-enum med_code med_dense_writer_add(struct med_dense_writer *writer, const float *rows, size_t count, struct med_err *err) MED_CHECK;
+enum med_code med_dense_writer_new(const struct med_fs *fs, const char *dir,
+    const struct med_dense_options *options, struct med_dense_writer **ret_writer,
+    struct med_err *err) MED_CHECK;
+/* count rows of dim floats, ids in order. Refuses NaN and infinities (MED_E_INVALID). All-zero rows
+ * (texts without known terms) are kept and never returned by a search unless nothing else is left.
+ */
+enum med_code med_dense_writer_add(struct med_dense_writer *writer, const float *rows, size_t count,
+    struct med_err *err) MED_CHECK;
 #define MED_DENSE_FILE_COUNT 2
 struct med_dense_report {
     enum med_dense_kind kind;
     uint64_t count;
-    float recall_at_10; /* of the index against exact search on up to 200 of its own rows, perturbed; 1 for Flat */
-    float search_ef;    /* the ef (HNSW) or nprobe (IVF) chosen so that the recall reaches .98 where it can */
+    float recall_at_10; /* of the index against exact search on up to 200 of its own rows,
+                           perturbed; 1 for Flat */
+    float search_ef; /* the ef (HNSW) or nprobe (IVF) chosen so that the recall reaches .98 where it
+                        can */
 };
-/* Builds, measures, writes synced files: ret_files[0] "vectors", ret_files[1] "graph" (a small header only for Flat). */
-enum med_code med_dense_writer_finish(struct med_dense_writer *writer, struct med_file_ref ret_files[MED_DENSE_FILE_COUNT], struct med_dense_report *ret_report, struct med_err *err) MED_CHECK;
+/* Builds, measures, writes synced files: ret_files[0] "vectors", ret_files[1] "graph" (a small
+ * header only for Flat). */
+enum med_code med_dense_writer_finish(struct med_dense_writer *writer,
+    struct med_file_ref ret_files[MED_DENSE_FILE_COUNT], struct med_dense_report *ret_report,
+    struct med_err *err) MED_CHECK;
 void med_dense_writer_free(struct med_dense_writer **writer);
 
 /* --- reading: any number of threads --- */
 struct med_dense;
-enum med_code med_dense_open(struct med_map vectors, struct med_map graph, struct med_dense **ret_dense, struct med_err *err) MED_CHECK;
+enum med_code med_dense_open(struct med_map vectors, struct med_map graph,
+    struct med_dense **ret_dense, struct med_err *err) MED_CHECK;
 void med_dense_free(struct med_dense **dense);
 uint32_t med_dense_dim(const struct med_dense *dense);
 uint32_t med_dense_count(const struct med_dense *dense);
 struct med_dense_report med_dense_describe(const struct med_dense *dense);
 
 struct med_dense_params {
-    uint32_t ef;  /* 0 = the one chosen at build, at least k */
-    bool exact;   /* scan everything (eval, checks) */
+    uint32_t ef; /* 0 = the one chosen at build, at least k */
+    bool exact;  /* scan everything (eval, checks) */
 };
-/* The k best by inner product, best first; query[dim] finite and L2-normalised, else MED_E_INVALID. ret_hits[k]. */
-enum med_code med_dense_search(const struct med_dense *dense, const float *query, struct med_filter filter, const struct med_dense_params *params, size_t k, struct med_hit *ret_hits, size_t *ret_count, struct med_err *err) MED_CHECK;
+/* The k best by inner product, best first; query[dim] finite and L2-normalised, else MED_E_INVALID.
+ * ret_hits[k]. */
+enum med_code med_dense_search(const struct med_dense *dense, const float *query,
+    struct med_filter filter, const struct med_dense_params *params, size_t k,
+    struct med_hit *ret_hits, size_t *ret_count, struct med_err *err) MED_CHECK;
 /* Scores of given chunks (any order, each < count). */
-enum med_code med_dense_score(const struct med_dense *dense, const float *query, const uint32_t *chunks, size_t count, float *ret_scores, struct med_err *err) MED_CHECK;
+enum med_code med_dense_score(const struct med_dense *dense, const float *query,
+    const uint32_t *chunks, size_t count, float *ret_scores, struct med_err *err) MED_CHECK;
 /* One stored vector as floats: ret_row[dim]. */
-enum med_code med_dense_row(const struct med_dense *dense, uint32_t chunk, float *ret_row, struct med_err *err) MED_CHECK;
+enum med_code med_dense_row(
+    const struct med_dense *dense, uint32_t chunk, float *ret_row, struct med_err *err) MED_CHECK;

@@ -1,0 +1,309 @@
+/* Reading: open, search, score.
+ *
+ * Three ways to the k best rows. The exact scan is the truth, and every search ends there when
+ *  - the index is Flat, or the caller wants it exact,
+ *  - the filter leaves so few rows that scanning them is cheaper than finding them in the graph,
+ *  - the graph or the lists came back with fewer than k.
+ * What the graph finds is scored by the same kernel over the same bytes, so that a row has one
+ * score. Rows of zeros come last, and only where nothing else is left. */
+#include "index/dense/dense.h"
+
+#include "common/limits.h"
+#include "common/mem.h"
+#include "index/dense/graph.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+/* |query|^2 may differ from 1 by this much: encoders normalise in fp32, callers may send decimals.
+ */
+#define NORM_TOLERANCE 1e-2
+
+/* One row of the graph costs about this many rows of a scan: it is read from a random place and
+ * waits for the one before. */
+#define GRAPH_ROW_COST 1.5
+
+const char *med_dense_kind_name(enum med_dense_kind kind)
+{
+    switch (kind) {
+    case MED_DENSE_AUTO: return "auto";
+    case MED_DENSE_FLAT: return "flat";
+    case MED_DENSE_HNSW: return "hnsw";
+    case MED_DENSE_IVF: return "ivf";
+    }
+    return "unknown";
+}
+
+/* --- opening --- */
+
+static enum med_code corrupt_vectors(struct med_err *err, const char *what)
+{
+    return med_fail(err, MED_E_CORRUPT, "the vector file is damaged: %s", what);
+}
+
+enum med_code med_vectors_read(struct med_map map, struct med_dense_rows *ret_rows,
+    uint64_t *ret_zero_count, struct med_err *err)
+{
+    struct med_vectors_header header;
+    struct med_vectors_trailer trailer;
+    if (map.len < sizeof header + sizeof trailer) return corrupt_vectors(err, "too short");
+    if ((uintptr_t)map.ptr % MED_DENSE_ALIGN != 0)
+        return med_fail(err, MED_E_INVALID, "vectors must be mapped at a multiple of 64");
+    memcpy(&header, map.ptr, sizeof header);
+    memcpy(&trailer, map.ptr + map.len - sizeof trailer, sizeof trailer);
+    if (memcmp(header.magic, MED_VECTORS_MAGIC, sizeof header.magic) != 0)
+        return corrupt_vectors(err, "it does not begin as one");
+    if (header.version != MED_DENSE_VERSION)
+        return med_fail(
+            err, MED_E_UNSUPPORTED, "vector file version %u is not known", header.version);
+    if (header.check != med_hash64(&header, offsetof(struct med_vectors_header, check)))
+        return corrupt_vectors(err, "its header");
+    if (memcmp(trailer.magic, MED_VECTORS_END_MAGIC, sizeof trailer.magic) != 0 ||
+        trailer.check != med_hash64(&trailer, offsetof(struct med_vectors_trailer, check)) ||
+        trailer.header_check != header.check)
+        return corrupt_vectors(err, "its end");
+    if (header.encoding != MED_VECTORS_FP16 || header.metric != MED_VECTORS_INNER_PRODUCT)
+        return med_fail(err, MED_E_UNSUPPORTED, "vector encoding %u or metric %u is not known",
+            header.encoding, header.metric);
+    if (header.dim == 0 || header.dim > MED_DIM_MAX ||
+        header.stride_bytes != med_dense_padded(header.dim) * sizeof(uint16_t))
+        return corrupt_vectors(err, "its dimensions");
+    uint64_t room = map.len - sizeof header - sizeof trailer;
+    if (trailer.count >= UINT32_MAX || trailer.rows_offset != sizeof header ||
+        trailer.codes_offset != 0 || trailer.zero_count > trailer.count ||
+        trailer.count * header.stride_bytes != room)
+        return corrupt_vectors(err, "its size does not fit its count");
+    *ret_rows = (struct med_dense_rows){
+        .base = (const uint16_t *)(const void *)(map.ptr + sizeof header),
+        .padded = med_dense_padded(header.dim),
+        .dim = header.dim,
+        .count = (uint32_t)trailer.count,
+        .kernels = med_dense_kernels_best(),
+    };
+    *ret_zero_count = trailer.zero_count;
+    return MED_OK;
+}
+
+enum med_code med_dense_open(
+    struct med_map vectors, struct med_map graph, struct med_dense **ret_dense, struct med_err *err)
+{
+    struct med_dense *dense = med_calloc(1, sizeof *dense);
+    if (!dense) return med_fail(err, MED_E_NOMEM, "out of memory opening vectors");
+    enum med_code code = med_vectors_read(vectors, &dense->rows, &dense->zero_count, err);
+    if (code == MED_OK) code = med_graph_read(graph, &dense->rows, &dense->graph, err);
+    if (code == MED_OK && dense->graph.header.kind == MED_DENSE_HNSW) {
+        struct med_faiss_rows rows = {.base = dense->rows.base,
+            .padded = dense->rows.padded,
+            .dim = dense->rows.dim,
+            .count = dense->rows.count};
+        code = med_faiss_hnsw_load(&rows, &dense->graph.links, &dense->hnsw, err);
+    }
+    if (code != MED_OK) {
+        med_dense_free(&dense);
+        return code;
+    }
+    *ret_dense = dense;
+    return MED_OK;
+}
+
+void med_dense_free(struct med_dense **dense)
+{
+    if (!*dense) return;
+    med_faiss_hnsw_free(&(*dense)->hnsw);
+    med_free(*dense);
+    *dense = NULL;
+}
+
+uint32_t med_dense_dim(const struct med_dense *dense)
+{
+    return dense->rows.dim;
+}
+
+uint32_t med_dense_count(const struct med_dense *dense)
+{
+    return dense->rows.count;
+}
+
+struct med_dense_report med_dense_describe(const struct med_dense *dense)
+{
+    const struct med_graph_header *header = &dense->graph.header;
+    return (struct med_dense_report){.kind = (enum med_dense_kind)header->kind,
+        .count = header->count,
+        .recall_at_10 = header->recall_at_10,
+        .search_ef = header->search_ef};
+}
+
+/* --- searching --- */
+
+_Static_assert(MED_DIM_MAX % MED_DENSE_LANE == 0, "a padded query fits its array");
+
+/* The allowed rows, as far as it is known without counting. */
+static uint32_t allowed_count(const struct med_dense *dense, struct med_filter filter)
+{
+    if (!filter.words || filter.set_count > dense->rows.count) return dense->rows.count;
+    return filter.set_count;
+}
+
+struct taken {
+    const struct med_dense_rows *rows;
+    struct med_dense_top *top;
+};
+
+static void take(void *ctx, uint32_t row, float score)
+{
+    struct taken *taken = ctx;
+    if (row >= taken->rows->count) return;
+    if (score == 0.0f && med_dense_row_is_zero(taken->rows, row)) return;
+    med_dense_top_push(taken->top, row, score);
+}
+
+/* Of the ef nearest rows that a walk sees, only the allowed share counts: the walk is widened by
+ * it. False when scanning the allowed rows costs less. */
+static bool graph_is_cheaper(const struct med_dense *dense, uint32_t allowed, uint32_t *ef)
+{
+    if (allowed == 0) return false;
+    double wide = (double)*ef * dense->rows.count / allowed;
+    double rows_seen = wide * 2 * dense->graph.header.m;
+    if (rows_seen * GRAPH_ROW_COST >= allowed || wide > (double)(INT32_MAX / 2)) return false;
+    *ef = (uint32_t)ceil(wide);
+    return true;
+}
+
+#define NPROBE_MAX 4096u
+
+static bool lists_are_cheaper(const struct med_dense *dense, uint32_t allowed, uint32_t nprobe)
+{
+    uint32_t list_count = dense->graph.header.list_count;
+    double scanned = (double)allowed * nprobe / list_count;
+    return nprobe < list_count && list_count + scanned * GRAPH_ROW_COST < allowed;
+}
+
+/* The lists whose centroids are nearest are scanned. */
+static enum med_code search_ivf(const struct med_dense *dense, const float *query,
+    struct med_filter filter, uint32_t nprobe, struct med_dense_top *top, struct med_err *err)
+{
+    const struct med_ivf *ivf = &dense->graph.ivf;
+    if (nprobe > NPROBE_MAX) nprobe = NPROBE_MAX;
+    struct med_hit *lists = med_malloc(nprobe * sizeof *lists);
+    if (!lists) return med_fail(err, MED_E_NOMEM, "out of memory for %u lists", nprobe);
+    struct med_dense_top near = {.hits = lists, .k = nprobe};
+    med_dense_scan_all(&ivf->centroids, query, &near);
+    for (size_t i = 0; i < near.count; i++) {
+        uint64_t begin = ivf->offsets[lists[i].chunk], end = ivf->offsets[lists[i].chunk + 1];
+        med_dense_scan_list(
+            &dense->rows, query, filter, ivf->ids + begin, (size_t)(end - begin), top);
+    }
+    med_free(lists);
+    return MED_OK;
+}
+
+enum med_code med_dense_search_graph(const struct med_dense *dense, const float *query,
+    struct med_filter filter, uint32_t ef, struct med_dense_top *top, struct med_err *err)
+{
+    if (!dense->hnsw) return search_ivf(dense, query, filter, ef, top, err);
+    struct taken taken = {.rows = &dense->rows, .top = top};
+    return med_faiss_hnsw_search(
+        dense->hnsw, query, filter.words, ef, (uint32_t)top->k, take, &taken, err);
+}
+
+/* Whether the graph or the lists promise less work than the scan; *ef is then what to use. */
+static bool worth_it(const struct med_dense *dense, uint32_t allowed, size_t k, uint32_t *ef)
+{
+    switch ((enum med_dense_kind)dense->graph.header.kind) {
+    case MED_DENSE_HNSW:
+        if (*ef < k) *ef = (uint32_t)k;
+        return graph_is_cheaper(dense, allowed, ef);
+    case MED_DENSE_IVF: return lists_are_cheaper(dense, allowed, *ef);
+    case MED_DENSE_AUTO:
+    case MED_DENSE_FLAT: return false;
+    }
+    return false;
+}
+
+/* Everything is validated: query is padded, k > 0. ef 0 = exact. */
+static enum med_code search_padded(const struct med_dense *dense, const float *query,
+    struct med_filter filter, uint32_t ef, struct med_dense_top *top, struct med_err *err)
+{
+    if (ef > 0 && worth_it(dense, allowed_count(dense, filter), top->k, &ef)) {
+        enum med_code code = med_dense_search_graph(dense, query, filter, ef, top, err);
+        if (code != MED_OK) return code;
+    }
+    if (top->count < top->k) {
+        top->count = 0;
+        med_dense_scan_filter(&dense->rows, query, filter, top);
+    }
+    med_dense_top_sort(top);
+    if (top->count < top->k) med_dense_fill_zeros(&dense->rows, filter, top);
+    return MED_OK;
+}
+
+/* Copies the query to an array with zeros behind it; refuses what has no direction. */
+static enum med_code pad_query(const struct med_dense *dense, const float *query,
+    float ret_padded[MED_DIM_MAX], struct med_err *err)
+{
+    uint32_t dim = dense->rows.dim;
+    double norm = 0;
+    for (uint32_t i = 0; i < dim; i++) norm += (double)query[i] * (double)query[i];
+    if (!(fabs(norm - 1) <= NORM_TOLERANCE)) /* NaN too */
+        return med_fail(err, MED_E_INVALID, "a query vector must be finite and of length 1");
+    memcpy(ret_padded, query, dim * sizeof *query);
+    memset(ret_padded + dim, 0, (dense->rows.padded - dim) * sizeof *query);
+    return MED_OK;
+}
+
+enum med_code med_dense_search(const struct med_dense *dense, const float *query,
+    struct med_filter filter, const struct med_dense_params *params, size_t k,
+    struct med_hit *ret_hits, size_t *ret_count, struct med_err *err)
+{
+    _Alignas(64) float padded[MED_DIM_MAX];
+    enum med_code code = pad_query(dense, query, padded, err);
+    if (code != MED_OK) return code;
+    uint32_t allowed = allowed_count(dense, filter);
+    if (k > allowed) k = allowed;
+    if (k == 0) {
+        *ret_count = 0;
+        return MED_OK;
+    }
+    uint32_t ef = params && params->ef > 0 ? params->ef : (uint32_t)dense->graph.header.search_ef;
+    if (params && params->exact) ef = 0;
+    struct med_dense_top top = {.hits = ret_hits, .k = k};
+    code = search_padded(dense, padded, filter, ef, &top, err);
+    if (code == MED_OK) *ret_count = top.count;
+    return code;
+}
+
+enum med_code med_dense_score(const struct med_dense *dense, const float *query,
+    const uint32_t *chunks, size_t count, float *ret_scores, struct med_err *err)
+{
+    _Alignas(64) float padded[MED_DIM_MAX];
+    enum med_code code = pad_query(dense, query, padded, err);
+    if (code != MED_OK) return code;
+    for (size_t i = 0; i < count; i++) {
+        if (chunks[i] >= dense->rows.count)
+            return med_fail(err, MED_E_INVALID, "there is no vector %u", chunks[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (i + 2 < count) {
+            const uint16_t *next = med_dense_row_at(&dense->rows, chunks[i + 2]);
+            for (uint32_t v = 0; v < dense->rows.padded; v += MED_DENSE_LANE)
+                __builtin_prefetch(next + v);
+        }
+        ret_scores[i] = med_dense_score_at(&dense->rows, padded, chunks[i]);
+    }
+    return MED_OK;
+}
+
+enum med_code med_dense_row(
+    const struct med_dense *dense, uint32_t chunk, float *ret_row, struct med_err *err)
+{
+    if (chunk >= dense->rows.count)
+        return med_fail(err, MED_E_INVALID, "there is no vector %u", chunk);
+    const uint16_t *row = med_dense_row_at(&dense->rows, chunk);
+    for (uint32_t i = 0; i < dense->rows.dim; i++) {
+        if ((row[i] & 0x7c00) == 0x7c00)
+            return med_fail(err, MED_E_CORRUPT, "vector %u is damaged", chunk);
+    }
+    dense->rows.kernels->to_float(row, ret_row, dense->rows.dim);
+    return MED_OK;
+}
