@@ -84,7 +84,7 @@ def is_product(path):
 
 
 def functions(lines):
-    """(name, line of {, line of }) of each function: both braces stand alone in the first column."""
+    """(name, line of {, line of }) of each function; both stand alone in the first column."""
     start = 0
     for i, line in enumerate(lines):
         if line == "{":
