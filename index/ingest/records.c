@@ -87,7 +87,10 @@ static void count_lines(struct splitter *s, uint64_t offset)
 static enum med_code more(struct splitter *s, uint64_t keep, bool *ret_more)
 {
     *ret_more = false;
-    if (s->open && s->open_at < keep) keep = s->open_at;
+    if (s->open && s->open_at < keep)
+        keep = s->open_at;
+    else if (s->lost && s->pos < keep)
+        keep = s->pos; /* the scan may have to go back to it */
     if (s->ended || window_end(s) - keep > MED_XML_RECORD_BYTES_MAX) return MED_OK;
     if (keep > s->base) {
         count_lines(s, keep);
@@ -128,7 +131,7 @@ static enum med_code find_byte(struct splitter *s, uint64_t from, char c, uint64
     return MED_OK;
 }
 
-/* First place behind the closer; keeps nothing outside a record. */
+/* First place behind the closer. */
 static enum med_code find_closer(
     struct splitter *s, uint64_t from, struct med_str closer, uint64_t *ret_behind)
 {
@@ -275,8 +278,9 @@ static enum med_code skip_section(struct splitter *s, enum opener opener)
         s->pos = behind;
         return MED_OK;
     }
-    if (s->open) {
+    if (s->open || s->lost) {
         s->barren_until[opener] = window_end(s);
+        if (!s->open) return MED_OK;
         return give_up(s, "has a comment, CDATA section or instruction without an end");
     }
     s->pos = window_end(s);
@@ -360,8 +364,8 @@ static enum med_code scan(struct splitter *s)
         if (tag == NOWHERE) {
             s->pos = window_end(s);
             if (s->open && s->ended) return give_up(s, "is cut off by the end of the file");
-            if (!s->open) break;
-            code = give_up(s, "is too long");
+            if (s->ended) break;
+            if (s->open) code = give_up(s, "is too long");
             if (code != MED_OK) return code;
             continue;
         }
