@@ -41,7 +41,7 @@ static enum med_code wrong_type(
 static enum med_code text_of(struct maker *m, const char *key, const struct med_json *v,
     bool paragraphs, struct med_str *ret_text)
 {
-    if (!v) return MED_OK;
+    if (!v || med_json_type(v) == MED_JSON_NULL) return MED_OK;
     if (med_json_type(v) == MED_JSON_NUMBER) {
         long long number;
         char *text;
