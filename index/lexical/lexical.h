@@ -1,16 +1,18 @@
 /* The lexical index of one segment: BM25F over passages.
  *
- * Scoring (Robertson, Zaragoza and Taylor 2004, "Simple BM25 extension to multiple weighted fields"):
- *   wtf(t,c)  = body tf + w_title * title tf + w_mesh * mesh tf        (integers: the weights are whole numbers)
- *   len(c)    = body length + w_title * title length + w_mesh * mesh length
- *   score     = sum over query terms of weight_t * idf_t * wtf * (k1 + 1) / (wtf + k1 * (1 - b + b * len / avg_len))
- *   idf_t     = ln(1 + (N - df + .5) / (df + .5))
- * Title and MeSH terms belong to every chunk of their document, but count once per document in the statistics:
- *   df(t) = sum over documents of max(chunks whose body has t, 1 if title or MeSH has t);  N = chunks.
- * Postings hold (chunk, wtf) and per 128-block impact frontiers (wtf, len), never finished scores, so that statistics can
- * come from several segments; results equal exhaustive scoring exactly (ties: smaller chunk id first).
+ * Scoring (Robertson, Zaragoza and Taylor 2004, "Simple BM25 extension to multiple weighted
+ * fields"): wtf(t,c)  = body tf + w_title * title tf + w_mesh * mesh tf        (integers: the
+ * weights are whole numbers) len(c)    = body length + w_title * title length + w_mesh * mesh
+ * length score     = sum over query terms of weight_t * idf_t * wtf * (k1 + 1) / (wtf + k1 * (1 - b
+ * + b * len / avg_len)) idf_t     = ln(1 + (N - df + .5) / (df + .5)) Title and MeSH terms belong
+ * to every chunk of their document, but count once per document in the statistics: df(t) = sum over
+ * documents of max(chunks whose body has t, 1 if title or MeSH has t);  N = chunks. Postings hold
+ * (chunk, wtf) and per 128-block impact frontiers (wtf, len), never finished scores, so that
+ * statistics can come from several segments; results equal exhaustive scoring exactly (ties:
+ * smaller chunk id first).
  *
- * Files: "lexicon" (sorted terms, df, where their postings are), "postings" (bit-packed blocks), "lengths" (len per chunk). */
+ * Files: "lexicon" (sorted terms, df, where their postings are), "postings" (bit-packed blocks),
+ * "lengths" (len per chunk). */
 #pragma once
 
 #include "common/fs.h"
@@ -31,40 +33,50 @@ struct med_file_ref {
 /* --- writing: documents in order, chunks in order within them; chunk ids are 0, 1, ... --- */
 struct med_lex_writer;
 /* vocab is borrowed and must outlive the writer; term ids are its ids. */
-enum med_code med_lex_writer_new(const struct med_vocab *vocab, struct med_lex_weights weights, struct med_lex_writer **ret_writer, struct med_err *err) MED_CHECK;
-/* Term ids in any order with repetitions. `length` is the field's length in words (extra terms do not count). */
+enum med_code med_lex_writer_new(const struct med_vocab *vocab, struct med_lex_weights weights,
+    struct med_lex_writer **ret_writer, struct med_err *err) MED_CHECK;
+/* Term ids in any order with repetitions. `length` is the field's length in words (extra terms do
+ * not count). */
 struct med_lex_field {
     const uint32_t *terms;
     size_t term_count;
     uint32_t length;
 };
-enum med_code med_lex_writer_doc(struct med_lex_writer *writer, struct med_lex_field title, struct med_lex_field mesh, struct med_err *err) MED_CHECK;
-enum med_code med_lex_writer_chunk(struct med_lex_writer *writer, struct med_lex_field body, struct med_err *err) MED_CHECK;
+enum med_code med_lex_writer_doc(struct med_lex_writer *writer, struct med_lex_field title,
+    struct med_lex_field mesh, struct med_err *err) MED_CHECK;
+enum med_code med_lex_writer_chunk(
+    struct med_lex_writer *writer, struct med_lex_field body, struct med_err *err) MED_CHECK;
 uint64_t med_lex_writer_bytes(const struct med_lex_writer *writer); /* memory it holds */
-/* df per vocabulary id as defined above; valid after the last chunk (the encoder's training needs it). */
+/* df per vocabulary id as defined above; valid after the last chunk (the encoder's training needs
+ * it). */
 const uint32_t *med_lex_writer_df(struct med_lex_writer *writer);
 /* Writes the files into dir, synced; fills ret_files[MED_LEX_FILE_COUNT]. */
 #define MED_LEX_FILE_COUNT 3
-enum med_code med_lex_writer_finish(struct med_lex_writer *writer, const struct med_fs *fs, const char *dir, struct med_file_ref ret_files[MED_LEX_FILE_COUNT], struct med_err *err) MED_CHECK;
+enum med_code med_lex_writer_finish(struct med_lex_writer *writer, const struct med_fs *fs,
+    const char *dir, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],
+    struct med_err *err) MED_CHECK;
 void med_lex_writer_free(struct med_lex_writer **writer);
 
 /* --- reading: any number of threads --- */
 struct med_lex;
-/* Borrows the maps. Structure is validated (offsets, order, counts), contents were checksummed by the caller; postings
- * decode defensively all the same. */
-enum med_code med_lex_open(struct med_map lexicon, struct med_map postings, struct med_map lengths, struct med_lex **ret_lex, struct med_err *err) MED_CHECK;
+/* Borrows the maps. Structure is validated (offsets, order, counts), contents were checksummed by
+ * the caller; postings decode defensively all the same. */
+enum med_code med_lex_open(struct med_map lexicon, struct med_map postings, struct med_map lengths,
+    struct med_lex **ret_lex, struct med_err *err) MED_CHECK;
 void med_lex_free(struct med_lex **lex);
 uint32_t med_lex_chunk_count(const struct med_lex *lex);
 uint64_t med_lex_length_sum(const struct med_lex *lex); /* of len over all chunks */
 uint32_t med_lex_term_count(const struct med_lex *lex);
 /* Finds a term: its ordinal and df; false when absent. */
-bool med_lex_find(const struct med_lex *lex, struct med_str term, uint32_t *ret_ordinal, uint32_t *ret_df);
+bool med_lex_find(
+    const struct med_lex *lex, struct med_str term, uint32_t *ret_ordinal, uint32_t *ret_df);
 /* The term at an ordinal, in byte order (spelling, completion, tests). */
-enum med_code med_lex_term_at(const struct med_lex *lex, uint32_t ordinal, struct med_buf *ret_term, uint32_t *ret_df, struct med_err *err) MED_CHECK;
+enum med_code med_lex_term_at(const struct med_lex *lex, uint32_t ordinal, struct med_buf *ret_term,
+    uint32_t *ret_df, struct med_err *err) MED_CHECK;
 
 struct med_lex_term {
     uint32_t ordinal; /* in this segment */
-    float weight;     /* of the query term times idf: the caller knows the collection's statistics */
+    float weight; /* of the query term times idf: the caller knows the collection's statistics */
 };
 struct med_lex_query {
     const struct med_lex_term *terms; /* distinct ordinals */
@@ -92,17 +104,26 @@ struct med_hit {
 
 /* Scratch of a search: one per thread, reused; no allocation once warm. */
 struct med_lex_scratch;
-enum med_code med_lex_scratch_new(struct med_lex_scratch **ret_scratch, struct med_err *err) MED_CHECK;
+enum med_code med_lex_scratch_new(
+    struct med_lex_scratch **ret_scratch, struct med_err *err) MED_CHECK;
 void med_lex_scratch_free(struct med_lex_scratch **scratch);
 
-/* The k best chunks, best first; with `groups` (per chunk, non-decreasing: the document ordinal) the best chunk of each
- * of the k best groups. Only positive scores. ret_hits[k]. */
-enum med_code med_lex_search(const struct med_lex *lex, struct med_lex_scratch *scratch, const struct med_lex_query *query, struct med_filter filter, const uint32_t *groups, size_t k, struct med_hit *ret_hits, size_t *ret_count, struct med_err *err) MED_CHECK;
+/* The k best chunks, best first; with `groups` (per chunk, non-decreasing: the document ordinal)
+ * the best chunk of each of the k best groups. Only positive scores. ret_hits[k]. */
+enum med_code med_lex_search(const struct med_lex *lex, struct med_lex_scratch *scratch,
+    const struct med_lex_query *query, struct med_filter filter, const uint32_t *groups, size_t k,
+    struct med_hit *ret_hits, size_t *ret_count, struct med_err *err) MED_CHECK;
 /* The same by exhaustive scoring, slow and simple: the oracle of tests and of `check`. */
-enum med_code med_lex_search_exhaustive(const struct med_lex *lex, const struct med_lex_query *query, struct med_filter filter, const uint32_t *groups, size_t k, struct med_hit *ret_hits, size_t *ret_count, struct med_err *err) MED_CHECK;
+enum med_code med_lex_search_exhaustive(const struct med_lex *lex,
+    const struct med_lex_query *query, struct med_filter filter, const uint32_t *groups, size_t k,
+    struct med_hit *ret_hits, size_t *ret_count, struct med_err *err) MED_CHECK;
 /* Scores of given chunks (ascending); 0 where no term matches. */
-enum med_code med_lex_score(const struct med_lex *lex, struct med_lex_scratch *scratch, const struct med_lex_query *query, const uint32_t *chunks, size_t count, float *ret_scores, struct med_err *err) MED_CHECK;
+enum med_code med_lex_score(const struct med_lex *lex, struct med_lex_scratch *scratch,
+    const struct med_lex_query *query, const uint32_t *chunks, size_t count, float *ret_scores,
+    struct med_err *err) MED_CHECK;
 /* Chunks that match any term (within the filter), for totals. */
-enum med_code med_lex_count(const struct med_lex *lex, struct med_lex_scratch *scratch, const struct med_lex_query *query, struct med_filter filter, const uint32_t *groups, uint64_t *ret_count, struct med_err *err) MED_CHECK;
+enum med_code med_lex_count(const struct med_lex *lex, struct med_lex_scratch *scratch,
+    const struct med_lex_query *query, struct med_filter filter, const uint32_t *groups,
+    uint64_t *ret_count, struct med_err *err) MED_CHECK;
 /* Verifies every posting: order, bounds, frontiers, df, lengths. For `check`. */
 enum med_code med_lex_check(const struct med_lex *lex, struct med_err *err) MED_CHECK;

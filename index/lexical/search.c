@@ -1,0 +1,433 @@
+/* Top-k search: MaxScore in windows, with block maxima.
+ *
+ * MaxScore (Turtle and Flood 1995) splits the query's terms: the bounds of the *optional* ones
+ * together stay below what a chunk needs to enter the result, so only postings of the *essential*
+ * ones can introduce candidates. Bounds per block (Ding and Suel 2011, Chakrabarti et al. 2011)
+ * make the split different in each stretch of the collection. Per window of at most 4,096 chunks:
+ *
+ *   1. bound of every term within the window; their sum below the need: skip as far as these bounds
+ * hold;
+ *   2. split: terms are made optional in rising order of bound per posting, as long as the bounds'
+ * sum stays below;
+ *   3. essential postings are added up in an array by chunk (a selective filter is an even better
+ * source of candidates and then makes all terms optional);
+ *   4. chunks whose sum plus the optional bounds reaches the need become candidates; each optional
+ * term, highest bound first, is looked up for the candidates left and those that cannot make it any
+ * more are dropped;
+ *   5. what remains has its full sum and is offered to the heap, which raises the need.
+ *
+ * Sums are whole numbers (score.h), so results do not depend on any of these choices. */
+#include "common/cpu.h"
+#include "common/mem.h"
+#include "index/lexical/scratch.h"
+
+#include <stdlib.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define WINDOW_FIRST                                                                               \
+    512u /* the first windows are small: everything is essential until the heap is full */
+#define WINDOW_BLOCKS_MAX                                                                          \
+    6u /* a term with more blocks per window is bounded by its list's maximum */
+#define SORT_OPTIONAL_MAX 64u /* with more terms the static order is good enough */
+
+struct search {
+    struct med_lex_scratch *scratch;
+    const struct med_lex *lex;
+    struct med_filter filter;
+    struct lex_topk topk;
+    size_t cursor_count;
+    uint32_t low, high;          /* the window */
+    uint32_t horizon;            /* bounds hold up to here (exclusive), at least to high */
+    size_t essential_count;      /* cursors at the front of scratch->order for this window are not
+                                    sorted; see split */
+    uint64_t essential_postings; /* expected in the window */
+    size_t optional_count;
+    uint64_t optional_sum;
+};
+
+/* --- 1: bounds --- */
+
+static bool is_dense(const struct search *s, const struct lex_cursor *c)
+{
+    return c->block_count > 1 && (uint64_t)c->block_count * LEX_WINDOW >
+                                     (uint64_t)WINDOW_BLOCKS_MAX * s->lex->chunk_count;
+}
+
+static void narrow(struct search *s, uint32_t horizon)
+{
+    if (horizon < s->horizon) s->horizon = horizon;
+}
+
+static enum med_code window_bound(
+    struct search *s, struct lex_cursor *c, uint32_t *ret_bound, struct med_err *err)
+{
+    *ret_bound = 0;
+    if (is_dense(s, c)) {
+        *ret_bound = lex_cursor_at_end(c) ? 0 : c->bound;
+        return MED_OK;
+    }
+    enum med_code code = lex_cursor_seek(c, s->low, err);
+    if (code != MED_OK || lex_cursor_at_end(c)) return code;
+    uint32_t start = lex_cursor_block_start(c);
+    if (c->decoded == c->block) {
+        lex_cursor_find(c, s->low);
+        start = c->ids[c->pos]; /* there is one: the block ends at or behind low */
+    }
+    if (start >= s->high) {
+        narrow(s, start);
+        return MED_OK;
+    }
+    uint32_t bound = lex_cursor_block_bound(c), last = c->block_last;
+    if (last >= s->high - 1) {
+        narrow(s, last + 1);
+    } else {
+        narrow(s, s->high);
+        for (uint32_t j = c->block + 1; j < c->block_count && last + 1 < s->high; j++) {
+            uint32_t other = lex_cursor_bound_of(c, j);
+            if (other > bound) bound = other;
+            last = lex_cursor_last_of(c, j);
+        }
+    }
+    *ret_bound = bound;
+    return MED_OK;
+}
+
+/* --- 2: split --- */
+
+/* Rising order of bound per posting: what is first costs most for what it can contribute. */
+static int compare_worth(const void *a, const void *b)
+{
+    const struct lex_cursor *x = *(struct lex_cursor *const *)a,
+                            *y = *(struct lex_cursor *const *)b;
+    uint64_t left = (uint64_t)x->bound * y->posting_count,
+             right = (uint64_t)y->bound * x->posting_count;
+    if (left != right) return left < right ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static void add_optional(struct search *s, struct lex_cursor *c, uint32_t bound)
+{
+    struct med_lex_scratch *scratch = s->scratch;
+    size_t i = s->optional_count++;
+    for (; i > 0 && s->cursor_count <= SORT_OPTIONAL_MAX && scratch->optional_bounds[i - 1] < bound;
+         i--) {
+        scratch->optional[i] = scratch->optional[i - 1];
+        scratch->optional_bounds[i] = scratch->optional_bounds[i - 1];
+    }
+    scratch->optional[i] = c;
+    scratch->optional_bounds[i] = bound;
+    s->optional_sum += bound;
+}
+
+/* Essential cursors move to the front of `bounds` order by keeping a positive bound; optional ones
+ * get bound 0. */
+static void split(struct search *s)
+{
+    struct med_lex_scratch *scratch = s->scratch;
+    s->optional_count = s->essential_count = 0;
+    s->optional_sum = s->essential_postings = 0;
+    for (size_t i = 0; i < s->cursor_count; i++) {
+        uint32_t bound = scratch->bounds[i];
+        if (!bound) continue;
+        if (s->optional_sum + bound < s->topk.floor) {
+            add_optional(s, scratch->order[i], bound);
+            scratch->bounds[i] = 0;
+        } else {
+            s->essential_count++;
+            s->essential_postings += scratch->order[i]->posting_count;
+        }
+    }
+    s->essential_postings = s->essential_postings * (s->high - s->low) / s->lex->chunk_count;
+}
+
+/* --- 3: candidates --- */
+
+/* Calls for every run of decoded, scored postings of the cursor within the window. */
+static enum med_code essential_run(struct search *s, struct lex_cursor *c, uint32_t *ret_begin,
+    uint32_t *ret_end, struct med_err *err)
+{
+    *ret_begin = *ret_end = 0;
+    if (lex_cursor_at_end(c) || lex_cursor_block_start(c) >= s->high) return MED_OK;
+    enum med_code code = lex_cursor_decode(c, err);
+    if (code != MED_OK) return code;
+    lex_cursor_score(c);
+    lex_cursor_find(c, s->low);
+    uint32_t end = c->count;
+    if (c->block_last >= s->high)
+        for (end = c->pos; c->ids[end] < s->high;) end++;
+    *ret_begin = c->pos;
+    *ret_end = end;
+    c->pos = end;
+    return MED_OK;
+}
+
+static enum med_code next_run(struct lex_cursor *c, struct med_err *err)
+{
+    return c->pos < c->count ? MED_OK : lex_cursor_seek(c, c->block_last + 1, err);
+}
+
+/* One essential cursor: its postings are the candidates. */
+static enum med_code candidates_of_one(
+    struct search *s, struct lex_cursor *c, size_t *ret_count, struct med_err *err)
+{
+    uint32_t *ids = s->scratch->candidates, *sums = s->scratch->candidate_sums;
+    uint32_t cut = s->topk.floor - (uint32_t)s->optional_sum;
+    size_t count = 0;
+    enum med_code code = lex_cursor_seek(c, s->low, err);
+    for (uint32_t begin = 0, end = 1; code == MED_OK && end > 0;) {
+        code = essential_run(s, c, &begin, &end, err);
+        if (code != MED_OK || end == 0) break;
+        for (uint32_t i = begin; i < end; i++) {
+            ids[count] = c->ids[i];
+            sums[count] = c->contributions[i];
+            count += c->contributions[i] >= cut && med_filter_has(s->filter, c->ids[i]);
+        }
+        if (c->pos < c->count) break;
+        code = next_run(c, err);
+    }
+    *ret_count = count;
+    return code;
+}
+
+static enum med_code accumulate(struct search *s, struct lex_cursor *c, struct med_err *err)
+{
+    uint32_t *accumulators = s->scratch->accumulators;
+    enum med_code code = lex_cursor_seek(c, s->low, err);
+    for (uint32_t begin = 0, end = 1; code == MED_OK && end > 0;) {
+        code = essential_run(s, c, &begin, &end, err);
+        if (code != MED_OK || end == 0) break;
+        for (uint32_t i = begin; i < end; i++)
+            accumulators[c->ids[i] - s->low] += c->contributions[i];
+        if (c->pos < c->count) break;
+        code = next_run(c, err);
+    }
+    return code;
+}
+
+/* Moves positions with values >= cut out of the accumulators, which are zeroed. cut > 0; values are
+ * below 2^31. */
+static size_t extract_portable(
+    uint32_t *values, uint32_t count, uint32_t cut, uint32_t base, uint32_t *ids, uint32_t *sums)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        ids[n] = base + i;
+        sums[n] = values[i];
+        n += values[i] >= cut;
+        values[i] = 0;
+    }
+    return n;
+}
+
+#if defined(__x86_64__)
+
+__attribute__((target("avx2"))) static size_t extract_avx2(
+    uint32_t *values, uint32_t count, uint32_t cut, uint32_t base, uint32_t *ids, uint32_t *sums)
+{
+    const __m256i below = _mm256_set1_epi32((int)cut - 1), zero = _mm256_setzero_si256();
+    size_t n = 0;
+    for (uint32_t i = 0; i < count; i += 8) {
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(values + i));
+        unsigned hits =
+            (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(v, below)));
+        for (; hits; hits &= hits - 1) {
+            uint32_t at = i + (uint32_t)__builtin_ctz(hits);
+            ids[n] = base + at;
+            sums[n++] = values[at];
+        }
+        _mm256_storeu_si256((__m256i *)(void *)(values + i), zero);
+    }
+    return n;
+}
+
+__attribute__((target("avx512f"))) static size_t extract_avx512(
+    uint32_t *values, uint32_t count, uint32_t cut, uint32_t base, uint32_t *ids, uint32_t *sums)
+{
+    const __m512i at_least = _mm512_set1_epi32((int)cut), zero = _mm512_setzero_si512();
+    const __m512i step = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    size_t n = 0;
+    for (uint32_t i = 0; i < count; i += 16) {
+        __m512i v = _mm512_loadu_si512(values + i);
+        __mmask16 hits = _mm512_cmpge_epu32_mask(v, at_least);
+        _mm512_storeu_si512(values + i, zero);
+        if (!hits) continue;
+        __m512i id = _mm512_add_epi32(_mm512_set1_epi32((int)(base + i)), step);
+        _mm512_storeu_si512(ids + n, _mm512_maskz_compress_epi32(hits, id));
+        _mm512_storeu_si512(sums + n, _mm512_maskz_compress_epi32(hits, v));
+        n += (size_t)__builtin_popcount(hits);
+    }
+    return n;
+}
+
+#endif
+
+static size_t extract(struct search *s, uint32_t cut)
+{
+    struct med_lex_scratch *scratch = s->scratch;
+    uint32_t count = s->high - s->low;
+#if defined(__x86_64__)
+    enum med_cpu level = med_cpu_level();
+    if (level >= MED_CPU_AVX2) {
+        uint32_t whole = (count + 15) & ~15u; /* accumulators behind the window are zero */
+        return (level >= MED_CPU_AVX512 ? extract_avx512 : extract_avx2)(scratch->accumulators,
+            whole, cut, s->low, scratch->candidates, scratch->candidate_sums);
+    }
+#endif
+    return extract_portable(
+        scratch->accumulators, count, cut, s->low, scratch->candidates, scratch->candidate_sums);
+}
+
+static size_t apply_filter(const struct search *s, size_t count)
+{
+    uint32_t *ids = s->scratch->candidates, *sums = s->scratch->candidate_sums;
+    if (!s->filter.words) return count;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        ids[kept] = ids[i];
+        sums[kept] = sums[i];
+        kept += med_filter_has(s->filter, ids[i]);
+    }
+    return kept;
+}
+
+static enum med_code candidates_of_essential(
+    struct search *s, size_t *ret_count, struct med_err *err)
+{
+    struct med_lex_scratch *scratch = s->scratch;
+    enum med_code code = MED_OK;
+    for (size_t i = 0; i < s->cursor_count && code == MED_OK; i++) {
+        if (!scratch->bounds[i]) continue;
+        if (s->essential_count == 1) return candidates_of_one(s, scratch->order[i], ret_count, err);
+        code = accumulate(s, scratch->order[i], err);
+    }
+    /* Also after a failure: extraction is what zeroes the accumulators. */
+    size_t count = extract(s, s->topk.floor - (uint32_t)s->optional_sum);
+    if (code == MED_OK) *ret_count = apply_filter(s, count);
+    return code;
+}
+
+/* The filter's chunks in the window, or SIZE_MAX when there are more than `most`. */
+static size_t candidates_of_filter(struct search *s, uint64_t most)
+{
+    uint32_t *ids = s->scratch->candidates, *sums = s->scratch->candidate_sums;
+    uint32_t first = s->low >> 6, last = (s->high - 1) >> 6;
+    uint64_t total = 0;
+    for (uint32_t w = first; w <= last; w++)
+        total += (uint64_t)__builtin_popcountll(s->filter.words[w]);
+    if (total > most) return SIZE_MAX;
+    size_t count = 0;
+    for (uint32_t w = first; w <= last; w++) {
+        for (uint64_t word = s->filter.words[w]; word; word &= word - 1) {
+            uint32_t chunk = w * 64 + (uint32_t)__builtin_ctzll(word);
+            if (chunk < s->low || chunk >= s->high) continue;
+            ids[count] = chunk;
+            sums[count++] = 0;
+        }
+    }
+    return count;
+}
+
+/* --- 4: completing candidates --- */
+
+/* Adds one optional term to the candidates that can still reach the need; returns how many are
+ * left. */
+static enum med_code complete(struct search *s, struct lex_cursor *c, uint32_t bound, uint64_t rest,
+    size_t *count, struct med_err *err)
+{
+    uint32_t *ids = s->scratch->candidates, *sums = s->scratch->candidate_sums;
+    uint32_t need = s->topk.floor;
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        uint32_t id = ids[i], sum = sums[i];
+        if (sum + bound + rest < need) continue;
+        enum med_code code = lex_cursor_seek(c, id, err);
+        if (code != MED_OK) return code;
+        if (!lex_cursor_at_end(c) && id >= lex_cursor_block_start(c)) {
+            if (c->decoded != c->block) {
+                if (sum + rest + lex_cursor_block_bound(c) < need) continue;
+                code = lex_cursor_decode(c, err);
+                if (code != MED_OK) return code;
+            }
+            if (lex_cursor_find(c, id)) sum += lex_cursor_contribution(c);
+        }
+        ids[kept] = id;
+        sums[kept] = sum;
+        kept += sum + rest >= need;
+    }
+    *count = kept;
+    return MED_OK;
+}
+
+static enum med_code finish_window(struct search *s, size_t count, struct med_err *err)
+{
+    struct med_lex_scratch *scratch = s->scratch;
+    uint64_t rest = s->optional_sum;
+    for (size_t i = 0; i < s->optional_count && count; i++) {
+        rest -= scratch->optional_bounds[i];
+        enum med_code code =
+            complete(s, scratch->optional[i], scratch->optional_bounds[i], rest, &count, err);
+        if (code != MED_OK) return code;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (scratch->candidate_sums[i] >= s->topk.floor)
+            lex_topk_offer(&s->topk, scratch->candidates[i], scratch->candidate_sums[i]);
+    return MED_OK;
+}
+
+/* --- the windows --- */
+
+static enum med_code search_window(struct search *s, struct med_err *err)
+{
+    struct med_lex_scratch *scratch = s->scratch;
+    uint64_t total = 0;
+    s->horizon = UINT32_MAX;
+    for (size_t i = 0; i < s->cursor_count; i++) {
+        enum med_code code = window_bound(s, scratch->order[i], &scratch->bounds[i], err);
+        if (code != MED_OK) return code;
+        total += scratch->bounds[i];
+    }
+    if (total < s->topk.floor) return MED_OK;
+    s->horizon = s->high;
+    split(s);
+    size_t count = SIZE_MAX;
+    if (s->filter.words) {
+        count = candidates_of_filter(s, s->essential_postings / 2);
+        for (size_t i = 0; count != SIZE_MAX && i < s->cursor_count; i++)
+            if (scratch->bounds[i]) add_optional(s, scratch->order[i], scratch->bounds[i]);
+    }
+    if (count == SIZE_MAX) {
+        enum med_code code = candidates_of_essential(s, &count, err);
+        if (code != MED_OK) return code;
+    }
+    return finish_window(s, count, err);
+}
+
+enum med_code med_lex_search(const struct med_lex *lex, struct med_lex_scratch *scratch,
+    const struct med_lex_query *query, struct med_filter filter, const uint32_t *groups, size_t k,
+    struct med_hit *ret_hits, size_t *ret_count, struct med_err *err)
+{
+    size_t cursor_count = 0;
+    enum med_code code = lex_scratch_open(scratch, lex, query, &cursor_count, err);
+    if (code != MED_OK) return code;
+    if (k > lex->chunk_count) k = lex->chunk_count;
+    if (!med_grow(&scratch->heap, &scratch->heap_cap, k ? k : 1, sizeof(*scratch->heap)))
+        return med_fail(err, MED_E_NOMEM, "no memory for %zu results", k);
+    struct search s = {
+        .scratch = scratch, .lex = lex, .filter = filter, .cursor_count = cursor_count};
+    lex_topk_init(&s.topk, scratch->heap, k, groups);
+    for (size_t i = 0; i < cursor_count; i++) scratch->order[i] = &scratch->cursors[i];
+    qsort(scratch->order, cursor_count, sizeof(*scratch->order), compare_worth);
+    uint32_t size = WINDOW_FIRST, end = k && cursor_count ? lex->chunk_count : 0;
+    while (s.low < end && code == MED_OK) {
+        s.high = end - s.low < size ? end : s.low + size;
+        code = search_window(&s, err);
+        s.low = s.horizon > s.high ? s.horizon : s.high;
+        if (size < LEX_WINDOW) size *= 2;
+    }
+    if (code != MED_OK) return code;
+    *ret_count = lex_topk_finish(&s.topk, scratch->context.scoring.inv_scale, ret_hits);
+    return MED_OK;
+}
