@@ -54,7 +54,8 @@ static struct med_str declared_encoding(struct med_str head)
     return (struct med_str){.ptr = p + 1, .len = (size_t)(close - p - 1)};
 }
 
-/* The encoding's name for iconv in `name`, empty for UTF-8; cuts the byte order mark. */
+/* The encoding's name for iconv in `name`, empty for UTF-8; cuts the byte order mark. False for a
+ * name that cannot be one. */
 static bool detect(struct med_utf8_input *u, char name[64])
 {
     struct med_str head = {.ptr = u->raw + u->start, .len = u->end - u->start};
@@ -97,25 +98,17 @@ enum med_code med_utf8_input_open(
     if (!u) return med_fail(err, MED_E_NOMEM, "out of memory for reading");
     u->in = in;
     enum med_code code = fill(u, HEAD_BYTES, err);
-    if (code != MED_OK) goto fail;
-    char name[64];
-    if (!detect(u, name)) {
-        code = med_fail(err, MED_E_UNSUPPORTED, "the declared encoding is not known");
-        goto fail;
+    if (code != MED_OK) {
+        med_free(u);
+        return code;
     }
-    if (name[0] != '\0') {
+    char name[64];
+    if (detect(u, name) && name[0] != '\0') {
         u->converter = iconv_open("UTF-8", name);
-        if (u->converter == (iconv_t)-1) { /* NOLINT: POSIX says so */
-            code = med_fail(err, MED_E_UNSUPPORTED, "the encoding '%s' is not known", name);
-            goto fail;
-        }
-        u->converts = true;
+        u->converts = u->converter != (iconv_t)-1; /* NOLINT: POSIX says so */
     }
     *ret_input = u;
     return MED_OK;
-fail:
-    med_free(u);
-    return code;
 }
 
 void med_utf8_input_close(struct med_utf8_input **input)

@@ -9,7 +9,7 @@
 
 struct med_utf8_input;
 
-/* Borrows in. Reads its head. MED_E_UNSUPPORTED for an unknown encoding. */
+/* Borrows in. Reads its head. */
 enum med_code med_utf8_input_open(
     const struct med_input *in, struct med_utf8_input **ret_input, struct med_err *err) MED_CHECK;
 /* The same contract as med_input.read; ctx is the struct med_utf8_input. */

@@ -83,5 +83,5 @@ struct med_xml_records_handler {
     void *ctx;
 };
 
-/* Reads `in` to its end. MED_E_UNSUPPORTED for an encoding that cannot be converted. */
+/* Reads `in` to its end. */
 enum med_code med_xml_records(const struct med_input *in, const struct med_xml_record_kind *kinds, size_t kind_count, const struct med_xml_records_handler *handler, struct med_err *err) MED_CHECK;

@@ -1,4 +1,7 @@
 /* PubMed XML: every field, recovery from damage, and counts on real files where they are there. */
+#include "common/fs.h"
+#include "common/mem.h"
+#include "common/rng.h"
 #include "index/ingest/input.h"
 #include "tests/support/support.h"
 #include "tests/unit/ingest_help.h"
@@ -8,6 +11,19 @@ static struct med_str fixture(struct med_buf *buf)
     med_buf_init(buf, MED_MIB);
     assert_int_equal(med_read_file("tests/data/pubmed/citations.xml", buf, NULL), MED_OK);
     return med_buf_str(buf);
+}
+
+static enum med_code ignore_document(void *ctx, const struct med_doc *doc, struct med_err *err)
+{
+    (void)ctx, (void)doc, (void)err;
+    return MED_OK;
+}
+
+static enum med_code ignore_deletion(
+    void *ctx, struct med_str id, struct med_precedence precedence, struct med_err *err)
+{
+    (void)ctx, (void)id, (void)precedence, (void)err;
+    return MED_OK;
 }
 
 static void check_article(const struct med_doc *d)
@@ -271,6 +287,57 @@ static void other_encodings_are_converted(void **state)
     med_buf_free(&buf);
 }
 
+/* Whatever happens to the bytes, the parser ends, and what it hands out is a document. */
+static void random_damage_is_survived(void **state)
+{
+    (void)state;
+    struct med_rng rng;
+    med_rng_seed(&rng, med_test_seed());
+    struct med_buf buf;
+    struct med_str xml = fixture(&buf);
+    static const char nasty[] = "<>&;!-[]?/\"'=\0\xff\xc3 PD";
+    char *copy = malloc(xml.len);
+    assert_non_null(copy);
+    for (int round = 0; round < 400; round++) {
+        memcpy(copy, xml.ptr, xml.len);
+        for (uint64_t n = 1 + med_rng_below(&rng, 8); n > 0; n--) {
+            copy[med_rng_below(&rng, xml.len)] = nasty[med_rng_below(&rng, sizeof nasty - 1)];
+        }
+        size_t step = round % 2 ? 0 : 1 + (size_t)med_rng_below(&rng, 500);
+        struct kept *kept = parse_bytes(med_parse_pubmed, (struct med_str){copy, xml.len}, step);
+        for (size_t i = 0; i < kept->doc_count; i++) {
+            assert_int_equal(med_doc_id_check(kept->docs[i]->id, NULL), MED_OK);
+        }
+        kept_free(kept);
+    }
+    free(copy);
+    med_buf_free(&buf);
+}
+
+static void running_out_of_memory_is_an_error_at_every_allocation(void **state)
+{
+    (void)state;
+    struct med_buf buf;
+    struct med_str xml = fixture(&buf);
+    enum med_code code = MED_E_NOMEM;
+    for (uint64_t n = 1; code != MED_OK; n++) {
+        assert_in_range(n, 1, 10000);
+        struct kept *kept = kept_new();
+        struct med_doc_sink sink = kept_sink(kept);
+        sink.document = ignore_document;
+        sink.deletion = ignore_deletion;
+        struct bytes_input b = {.bytes = xml};
+        struct med_input in = {.read = bytes_read, .ctx = &b};
+        med_mem_fail_after(n);
+        code = med_parse_pubmed(&in, &sink, NULL);
+        med_mem_fail_after(0);
+        assert_true(code == MED_OK || code == MED_E_NOMEM);
+        assert_int_equal(kept->skip_count, 0);
+        kept_free(kept);
+    }
+    med_buf_free(&buf);
+}
+
 /* Independent counts, by Python's ElementTree: citations, with a non-empty Abstract, deleted PMIDs,
  * labelled AbstractText, MeshHeading, CommentsCorrections. */
 static const struct {
@@ -361,6 +428,8 @@ int main(void)
         cmocka_unit_test(a_record_above_the_limit_costs_only_itself),
         cmocka_unit_test(many_open_comments_cost_linear_time),
         cmocka_unit_test(other_encodings_are_converted),
+        cmocka_unit_test(random_damage_is_survived),
+        cmocka_unit_test(running_out_of_memory_is_an_error_at_every_allocation),
         cmocka_unit_test(real_files_give_the_counts_of_an_independent_parser),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
