@@ -8,12 +8,12 @@
 uint64_t med_test_seed(void)
 {
     unsigned long long seed = med_now_ns();
-    const char *wanted = getenv("MEDICUS_TEST_SEED");
+    const char *wanted = getenv("MEDICUS_SEED");
     if (wanted && !med_str_to_u64(med_str_of(wanted), &seed)) {
-        fprintf(stderr, "MEDICUS_TEST_SEED is not a number: %s\n", wanted);
+        fprintf(stderr, "MEDICUS_SEED is not a number: %s\n", wanted);
         abort();
     }
-    fprintf(stderr, "MEDICUS_TEST_SEED=%llu\n", seed);
+    fprintf(stderr, "MEDICUS_SEED=%llu\n", seed);
     return seed;
 }
 

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-/* The seed of a random test: MEDICUS_TEST_SEED from the environment, otherwise from the clock. It
+/* The seed of a random test: MEDICUS_SEED from the environment, otherwise from the clock. It
  * is printed, so that a failure can be repeated. */
 uint64_t med_test_seed(void);
 
