@@ -76,6 +76,7 @@ static enum med_format detect_markup(struct med_str s)
         } else {
             if (tag_in(rest, pubmed)) return MED_FORMAT_PUBMED_XML;
             if (tag_is(rest, "article") && (xml || first)) return MED_FORMAT_JATS;
+            if (first && tag_is(rest, "pmc-articleset")) return MED_FORMAT_JATS;
             if (first && rest.len > 0 && rest.ptr[0] != '!' && rest.ptr[0] != '/') {
                 if (tag_in(rest, html)) return MED_FORMAT_HTML;
                 first = false;

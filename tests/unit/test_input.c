@@ -167,6 +167,7 @@ static void formats_are_told_by_content(void **state)
         {"<!-- <article> --><MedlineCitationSet>", MED_FORMAT_PUBMED_XML},
         {"<?xml version=\"1.0\"?><article article-type=\"research-article\">", MED_FORMAT_JATS},
         {"<!DOCTYPE article PUBLIC \"-//NLM//DTD JATS\" \"x\">\n<article>", MED_FORMAT_JATS},
+        {"<pmc-articleset><article>", MED_FORMAT_JATS},
         {"<!doctype HTML><html><body><article>", MED_FORMAT_HTML},
         {"<html lang=\"en\">", MED_FORMAT_HTML},
         {"<h1>Guideline</h1><p>Text</p>", MED_FORMAT_HTML},

@@ -1,4 +1,6 @@
 /* JSON Lines: BEIR's form, the native form, bad lines, and the sets that are there. */
+#include "common/json.h"
+#include "common/rng.h"
 #include "index/ingest/input.h"
 #include "tests/support/support.h"
 #include "tests/unit/ingest_help.h"
@@ -120,6 +122,33 @@ static void bad_lines_are_told_with_their_number_and_skipped(void **state)
     kept_free(kept);
 }
 
+static void random_damage_is_survived(void **state)
+{
+    (void)state;
+    static const char good[] =
+        "{\"id\":\"guideline:x\",\"title\":\"T\",\"sections\":[{\"heading\":\"H\",\"level\":2,"
+        "\"text\":\"B.\"}],\"authors\":[\"Doe, Jo\",{\"family\":\"Roe\"}],\"year\":2020,\"mesh\":"
+        "[\"A\"],\"links\":[{\"kind\":\"x\"}],\"other\":{\"a\":[1,\"}\",null]},\"metadata\":{}}\n";
+    static const char nasty[] = "{}[]\":,\\\n0-e\xff nt";
+    struct med_rng rng;
+    med_rng_seed(&rng, med_test_seed());
+    for (int round = 0; round < 3000; round++) {
+        char bytes[sizeof good - 1];
+        memcpy(bytes, good, sizeof bytes);
+        for (uint64_t n = 1 + med_rng_below(&rng, 3); n > 0; n--) {
+            bytes[med_rng_below(&rng, sizeof bytes)] = nasty[med_rng_below(&rng, sizeof nasty - 1)];
+        }
+        size_t len = 1 + (size_t)med_rng_below(&rng, sizeof bytes);
+        struct kept *kept = parse_bytes(med_parse_jsonl, (struct med_str){bytes, len}, 50);
+        for (size_t i = 0; i < kept->doc_count; i++) {
+            struct med_str metadata = kept->docs[i]->metadata_json;
+            if (metadata.len == 0) continue;
+            assert_int_equal(med_json_check(metadata.ptr, metadata.len, 64, NULL), MED_OK);
+        }
+        kept_free(kept);
+    }
+}
+
 /* A line of a gigabyte, made while it is read. */
 struct endless {
     uint64_t left;
@@ -210,6 +239,7 @@ int main(void)
         cmocka_unit_test(beir_records_are_read),
         cmocka_unit_test(native_records_are_read),
         cmocka_unit_test(bad_lines_are_told_with_their_number_and_skipped),
+        cmocka_unit_test(random_damage_is_survived),
         cmocka_unit_test(a_line_of_a_gigabyte_is_refused_within_the_limit),
         cmocka_unit_test(real_sets_are_read_whole),
     };
