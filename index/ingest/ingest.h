@@ -1,10 +1,11 @@
 /* From bytes of any accepted format to documents in the store.
  *
- * Formats are detected by content, never by name: PubMed XML (PubmedArticleSet, MedlineCitationSet, or PubmedArticle
- * elements inside any root), JATS (<article>), guidelines as Markdown, HTML or plain text, JSON Lines (BEIR's
- * _id,title,text,metadata or the native form), each also gzipped, and tar / tar.gz of those; from files, folders (walked in
- * byte order of names) or stdin ("-"). A malformed record is reported and skipped, never the file; a truncated file
- * keeps what was complete. */
+ * Formats are detected by content, never by name: PubMed XML (PubmedArticleSet, MedlineCitationSet,
+ * or PubmedArticle elements inside any root), JATS (<article>), guidelines as Markdown, HTML or
+ * plain text, JSON Lines (BEIR's _id,title,text,metadata or the native form), each also gzipped,
+ * and tar / tar.gz of those; from files, folders (walked in byte order of names) or stdin ("-"). A
+ * malformed record is reported and skipped, never the file; a truncated file keeps what was
+ * complete. */
 #pragma once
 
 #include "common/progress.h"
@@ -15,28 +16,44 @@
 struct med_doc_sink {
     enum med_code (*document)(void *ctx, const struct med_doc *doc, struct med_err *err);
     /* PubMed's DeleteCitation: ids that this file deletes. */
-    enum med_code (*deletion)(void *ctx, struct med_str id, struct med_precedence precedence, struct med_err *err);
+    enum med_code (*deletion)(
+        void *ctx, struct med_str id, struct med_precedence precedence, struct med_err *err);
     /* A record was skipped: where (byte offset of the decompressed input and line) and why. */
-    enum med_code (*skipped)(void *ctx, uint64_t offset, uint64_t line, const char *reason, struct med_err *err);
+    enum med_code (*skipped)(
+        void *ctx, uint64_t offset, uint64_t line, const char *reason, struct med_err *err);
     void *ctx;
 };
 
-enum med_format { MED_FORMAT_UNKNOWN, MED_FORMAT_PUBMED_XML, MED_FORMAT_JATS, MED_FORMAT_JSONL, MED_FORMAT_MARKDOWN, MED_FORMAT_HTML, MED_FORMAT_TEXT };
+enum med_format {
+    MED_FORMAT_UNKNOWN,
+    MED_FORMAT_PUBMED_XML,
+    MED_FORMAT_JATS,
+    MED_FORMAT_JSONL,
+    MED_FORMAT_MARKDOWN,
+    MED_FORMAT_HTML,
+    MED_FORMAT_TEXT
+};
 const char *med_format_name(enum med_format format);
 
 /* What a parser reads from: decompressed bytes, bounded memory. read returns 0 at the end. */
 struct med_input {
     enum med_code (*read)(void *ctx, void *ptr, size_t cap, size_t *ret_len, struct med_err *err);
     void *ctx;
-    struct med_str name;   /* file name, for ids of guidelines, sequence numbers and messages */
-    uint64_t sequence;     /* of an update file, from its name (pubmed24n1220 -> 2024 * 100000 + 1220), else 0 */
+    struct med_str name; /* file name, for ids of guidelines, sequence numbers and messages */
+    uint64_t sequence; /* of an update file, from its name (pubmed24n1220 -> 2024 * 100000 + 1220),
+                          else 0 */
 };
 
-/* One parser per format, each streaming, each in a file of its own (pubmed.c, jats.c, jsonl.c, guideline.c). */
-enum med_code med_parse_pubmed(const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
-enum med_code med_parse_jats(const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
-enum med_code med_parse_jsonl(const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
-enum med_code med_parse_guideline(const struct med_input *in, enum med_format format, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
+/* One parser per format, each streaming, each in a file of its own (pubmed.c, jats.c, jsonl.c,
+ * guideline.c). */
+enum med_code med_parse_pubmed(
+    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
+enum med_code med_parse_jats(
+    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
+enum med_code med_parse_jsonl(
+    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
+enum med_code med_parse_guideline(const struct med_input *in, enum med_format format,
+    const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
 
 /* Decides from the first bytes (decompressed, at least the first 64 KiB or all). */
 enum med_format med_format_detect(const void *head, size_t len);
@@ -46,14 +63,19 @@ struct med_ingest_summary {
     uint64_t files, records, added, updated, unchanged, older, deleted, skipped, bytes_read;
 };
 struct med_ingest_options {
-    struct med_str source_name; /* overrides the source label of JSON Lines and text; empty = by format */
+    struct med_str
+        source_name; /* overrides the source label of JSON Lines and text; empty = by format */
     const struct med_progress *progress;
     /* Told each skipped record or unreadable file: may be NULL. */
-    void (*problem)(void *ctx, const char *file, uint64_t offset, uint64_t line, const char *reason);
+    void (*problem)(
+        void *ctx, const char *file, uint64_t offset, uint64_t line, const char *reason);
     void *problem_ctx;
 };
 struct med_store;
-/* Commits durably per batch (bounded records and bytes) and at the end of each file; everything counted in *ret_summary is
- * on disk when it returns. An unreadable path among several is reported as a problem, the rest goes on, and the
- * code at the end is MED_E_IO or MED_E_NOT_FOUND; a full disk stops at once. */
-enum med_code med_ingest(struct med_store *store, const char *const *paths, size_t path_count, const struct med_ingest_options *options, struct med_ingest_summary *ret_summary, struct med_err *err) MED_CHECK;
+/* Commits durably per batch (bounded records and bytes) and at the end of each file; everything
+ * counted in *ret_summary is on disk when it returns. An unreadable path among several is reported
+ * as a problem, the rest goes on, and the code at the end is MED_E_IO or MED_E_NOT_FOUND; a full
+ * disk stops at once. */
+enum med_code med_ingest(struct med_store *store, const char *const *paths, size_t path_count,
+    const struct med_ingest_options *options, struct med_ingest_summary *ret_summary,
+    struct med_err *err) MED_CHECK;
