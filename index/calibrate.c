@@ -19,9 +19,10 @@
 #define WEIGHT_STEP 0.1
 #define WEIGHT_COUNT 7 /* 0, .1, ... .6 */
 #define WEIGHT_DEFAULT 0.45
-#define MAX_LOSS 0.025
+#define MAX_LOSS 0.04
 #define DOCS_MIN 200 /* below it the default is as good a guess */
 #define QUERY_WORDS_MIN 6
+#define PIECE_WORDS 20u
 #define TOP 10u
 
 struct outcome {
@@ -239,11 +240,33 @@ static enum med_code try_sentence(struct calibration_worker *w, const struct med
     return MED_OK;
 }
 
+/* Texts without sentence ends (lower-cased collections, lists) are cut into pieces of some words.
+ */
+static size_t cut_pieces(struct med_str body, struct med_span *pieces, size_t pieces_max)
+{
+    size_t count = 0, pos = 0;
+    while (pos < body.len && count < pieces_max) {
+        struct med_span piece = {.start = (uint32_t)pos};
+        for (unsigned words = 0; pos < body.len && words < PIECE_WORDS; words++) {
+            while (pos < body.len && body.ptr[pos] != ' ' && body.ptr[pos] != '\n') pos++;
+            piece.end = (uint32_t)pos;
+            while (pos < body.len && (body.ptr[pos] == ' ' || body.ptr[pos] == '\n')) pos++;
+        }
+        pieces[count++] = piece;
+    }
+    return count;
+}
+
 /* A sentence that could be a question's worth of words, and leaves something of the passage behind.
  */
 static bool choose_sentence(struct med_str body, const struct med_span *sentences, size_t count,
     struct med_rng *rng, struct med_span *ret_sentence)
 {
+    struct med_span pieces[64];
+    if (count < 2) {
+        count = cut_pieces(body, pieces, sizeof pieces / sizeof *pieces);
+        sentences = pieces;
+    }
     size_t start = count ? med_rng_below(rng, count) : 0;
     for (size_t i = 0; count > 1 && i < count; i++) {
         struct med_span s = sentences[(start + i) % count];
