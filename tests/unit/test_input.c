@@ -4,6 +4,7 @@
 #include "tests/support/support.h"
 #include "tests/unit/ingest_help.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -380,6 +381,58 @@ static void archives_are_read_member_by_member(void **state)
     med_store_close(&store);
 }
 
+static void a_source_name_labels_what_has_no_source_of_its_own(void **state)
+{
+    (void)state;
+    struct med_store *store = open_store();
+    const char *path = put_text("a.jsonl", LINE("1"));
+    struct med_ingest_options options = {.source_name = MED_STR("guideline")};
+    assert_int_equal(med_ingest(store, &path, 1, &options, &summary, NULL), MED_OK);
+    struct med_snapshot *snapshot = NULL;
+    struct med_arena *arena = NULL;
+    struct med_doc *doc = NULL;
+    assert_int_equal(med_arena_new(MED_MIB, &arena, NULL), MED_OK);
+    assert_int_equal(med_snapshot_open(store, &snapshot, NULL), MED_OK);
+    assert_int_equal(med_snapshot_get(snapshot, MED_STR("doc:1"), arena, &doc, NULL), MED_OK);
+    assert_int_equal(doc->source, MED_SOURCE_GUIDELINE);
+    med_arena_free(&arena);
+    med_snapshot_close(&snapshot);
+    options.source_name = MED_STR("mine");
+    assert_int_equal(med_ingest(store, &path, 1, &options, &summary, NULL), MED_E_USAGE);
+    med_store_close(&store);
+}
+
+static void stdin_is_read_to_its_end(void **state)
+{
+    (void)state;
+    struct med_store *store = open_store();
+    const char *path = put_text("piped", LINE("1") LINE("2"));
+    int saved = dup(STDIN_FILENO), fd = open(path, O_RDONLY);
+    assert_true(saved >= 0 && fd >= 0);
+    assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+    assert_int_equal(ingest(store, "-"), MED_OK);
+    assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+    close(saved);
+    close(fd);
+    assert_int_equal(summary.added, 2);
+    med_store_close(&store);
+}
+
+/* More records than one batch holds. */
+static void a_large_file_arrives_in_several_commits(void **state)
+{
+    (void)state;
+    struct med_store *store = open_store();
+    struct med_buf lines;
+    med_buf_init(&lines, 4 * MED_MIB);
+    for (unsigned i = 0; i < 25000; i++) med_buf_printf(&lines, "{\"_id\":%u,\"text\":\"t\"}\n", i);
+    assert_int_equal(ingest(store, put("large.jsonl", lines.data, lines.len)), MED_OK);
+    assert_int_equal(summary.added, 25000);
+    assert_int_equal(live_documents(store), 25000);
+    med_buf_free(&lines);
+    med_store_close(&store);
+}
+
 static bool refuse(void *ctx, const char *stage, uint64_t done, uint64_t total, const char *unit)
 {
     (void)ctx, (void)stage, (void)done, (void)total, (void)unit;
@@ -465,6 +518,9 @@ int main(void)
         WITH_FOLDER(a_bad_path_does_not_stop_the_others),
         WITH_FOLDER(a_truncated_gzip_keeps_what_was_complete),
         WITH_FOLDER(archives_are_read_member_by_member),
+        WITH_FOLDER(a_source_name_labels_what_has_no_source_of_its_own),
+        WITH_FOLDER(stdin_is_read_to_its_end),
+        WITH_FOLDER(a_large_file_arrives_in_several_commits),
         WITH_FOLDER(a_cancelled_ingest_says_so),
         WITH_FOLDER(any_order_of_update_files_gives_the_same_store),
         WITH_FOLDER(a_real_update_file_arrives_whole),
