@@ -1,11 +1,8 @@
+/* Building what is searched instead of everything, over rows that are already on disk. */
 #include "index/dense/build.h"
 
 #include "common/mem.h"
 #include "common/parallel.h"
-#include "common/rng.h"
-
-#include <math.h>
-#include <string.h>
 
 /* --- which rows are linked --- */
 
@@ -64,12 +61,27 @@ static enum med_code build_hnsw(const struct med_fs *fs, const char *path, struc
         .threads = options->threads,
         .seed = options->seed,
         .progress = options->progress};
-    header->m = options->hnsw_m;
     header->ef_construction = options->hnsw_ef_construction;
-    enum med_code code = med_faiss_hnsw_build(&rows, skip, &build, &dense->hnsw, err);
+    struct med_faiss_graph built = {0};
+    enum med_code code = med_faiss_hnsw_build(&rows, skip, &build, &built, err);
+    if (code != MED_OK) return code;
+    struct med_links *links = &dense->graph.links;
+    *links = (struct med_links){.levels = built.levels,
+        .level_0 = built.level_0,
+        .upper = built.upper,
+        .upper_count = built.upper_count,
+        .m = options->hnsw_m,
+        .entry_point = built.entry_point,
+        .max_level = built.max_level};
+    for (uint32_t row = 0; row < rows.count; row++) links->linked_count += built.levels[row] > 0;
+    code = med_links_index(links, rows.count, err);
+    if (code == MED_OK) code = med_walk_pool_new(rows.count, &dense->walkers, err);
     if (code == MED_OK)
         code = med_dense_tune(dense, options, &header->recall_at_10, &header->search_ef, err);
-    if (code == MED_OK) code = med_graph_write_hnsw(fs, path, header, dense->hnsw, ret_file, err);
+    if (code == MED_OK) code = med_graph_write_hnsw(fs, path, header, links, ret_file, err);
+    med_walk_pool_free(&dense->walkers);
+    med_links_free(links);
+    med_faiss_graph_free(&built);
     return code;
 }
 
@@ -87,10 +99,12 @@ enum med_code med_graph_build(const struct med_fs *fs, const char *path,
     } else {
         uint64_t *skip = NULL;
         code = mark_zeros(rows, options->threads, &skip, err);
-        if (code == MED_OK) code = build_hnsw(fs, path, &dense, skip, options, ret_file, err);
+        if (code == MED_OK && options->kind == MED_DENSE_IVF)
+            code = med_graph_build_ivf(fs, path, &dense, skip, options, ret_file, err);
+        else if (code == MED_OK)
+            code = build_hnsw(fs, path, &dense, skip, options, ret_file, err);
         med_free(skip);
     }
-    med_faiss_hnsw_free(&dense.hnsw);
     if (code == MED_OK) *ret_header = *header;
     return code;
 }

@@ -92,13 +92,8 @@ enum med_code med_dense_open(
     if (!dense) return med_fail(err, MED_E_NOMEM, "out of memory opening vectors");
     enum med_code code = med_vectors_read(vectors, &dense->rows, &dense->zero_count, err);
     if (code == MED_OK) code = med_graph_read(graph, &dense->rows, &dense->graph, err);
-    if (code == MED_OK && dense->graph.header.kind == MED_DENSE_HNSW) {
-        struct med_faiss_rows rows = {.base = dense->rows.base,
-            .padded = dense->rows.padded,
-            .dim = dense->rows.dim,
-            .count = dense->rows.count};
-        code = med_faiss_hnsw_load(&rows, &dense->graph.links, &dense->hnsw, err);
-    }
+    if (code == MED_OK && dense->graph.header.kind == MED_DENSE_HNSW)
+        code = med_walk_pool_new(dense->rows.count, &dense->walkers, err);
     if (code != MED_OK) {
         med_dense_free(&dense);
         return code;
@@ -110,7 +105,8 @@ enum med_code med_dense_open(
 void med_dense_free(struct med_dense **dense)
 {
     if (!*dense) return;
-    med_faiss_hnsw_free(&(*dense)->hnsw);
+    med_walk_pool_free(&(*dense)->walkers);
+    med_graph_close(&(*dense)->graph);
     med_free(*dense);
     *dense = NULL;
 }
@@ -145,19 +141,6 @@ static uint32_t allowed_count(const struct med_dense *dense, struct med_filter f
     return filter.set_count;
 }
 
-struct taken {
-    const struct med_dense_rows *rows;
-    struct med_dense_top *top;
-};
-
-static void take(void *ctx, uint32_t row, float score)
-{
-    struct taken *taken = ctx;
-    if (row >= taken->rows->count) return;
-    if (score == 0.0f && med_dense_row_is_zero(taken->rows, row)) return;
-    med_dense_top_push(taken->top, row, score);
-}
-
 /* Of the ef nearest rows that a walk sees, only the allowed share counts: the walk is widened by
  * it. False when scanning the allowed rows costs less. */
 static bool graph_is_cheaper(const struct med_dense *dense, uint32_t allowed, uint32_t *ef)
@@ -165,7 +148,7 @@ static bool graph_is_cheaper(const struct med_dense *dense, uint32_t allowed, ui
     if (allowed == 0) return false;
     double wide = (double)*ef * dense->rows.count / allowed;
     double rows_seen = wide * 2 * dense->graph.header.m;
-    if (rows_seen * GRAPH_ROW_COST >= allowed || wide > (double)(INT32_MAX / 2)) return false;
+    if (rows_seen * GRAPH_ROW_COST >= allowed || wide > MED_WALK_EF_MAX) return false;
     *ef = (uint32_t)ceil(wide);
     return true;
 }
@@ -201,10 +184,8 @@ static enum med_code search_ivf(const struct med_dense *dense, const float *quer
 enum med_code med_dense_search_graph(const struct med_dense *dense, const float *query,
     struct med_filter filter, uint32_t ef, struct med_dense_top *top, struct med_err *err)
 {
-    if (!dense->hnsw) return search_ivf(dense, query, filter, ef, top, err);
-    struct taken taken = {.rows = &dense->rows, .top = top};
-    return med_faiss_hnsw_search(
-        dense->hnsw, query, filter.words, ef, (uint32_t)top->k, take, &taken, err);
+    if (!dense->walkers) return search_ivf(dense, query, filter, ef, top, err);
+    return med_walk(&dense->rows, &dense->graph.links, dense->walkers, query, filter, ef, top, err);
 }
 
 /* Whether the graph or the lists promise less work than the scan; *ef is then what to use. */

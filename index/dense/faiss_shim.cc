@@ -1,10 +1,9 @@
 /* FAISS's HNSW over rows that it neither owns nor copies.
  *
- * RowIndex is a faiss::Index whose distance computer is our kernel: -(inner product), because
- * FAISS 1.7.3 searches graphs for small distances. Graphs are built and searched through
- * faiss::HNSW directly, not through IndexHNSW::add and ::search: these copy vectors and start
- * OpenMP threads, whereas here the caller's threads do all work, rows of zeros can be left out, and
- * a build can be stopped.
+ * RowDistances is FAISS's extension point: its distance is our kernel's -(inner product), as FAISS
+ * 1.7.3 links rows of small distance. Graphs are built through faiss::HNSW directly, not through
+ * IndexHNSW::add: that copies vectors and starts OpenMP threads, whereas here our own threads do
+ * all work, rows of zeros are left out, and a build reports progress and can be stopped.
  *
  * Every entry point that C calls is noexcept in effect: try, and an error code for whatever was
  * thrown. */
@@ -12,6 +11,7 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 extern "C" {
+#include "common/mem.h"
 #include "common/parallel.h"
 #include "common/progress.h"
 }
@@ -26,14 +26,11 @@ extern "C" {
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/DistanceComputer.h>
 #include <faiss/impl/HNSW.h>
-#include <faiss/impl/IDSelector.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <limits>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <vector>
 
@@ -78,56 +75,6 @@ struct RowDistances final : faiss::DistanceComputer {
     }
 };
 
-struct RowIndex final : faiss::Index {
-    const med_faiss_rows rows;
-
-    explicit RowIndex(const med_faiss_rows &r)
-        : faiss::Index(static_cast<idx_t>(r.dim), faiss::METRIC_INNER_PRODUCT), rows(r)
-    {
-        ntotal = r.count;
-    }
-    faiss::DistanceComputer *get_distance_computer() const override
-    {
-        return new RowDistances(rows);
-    }
-    void add(idx_t, const float *) override
-    {
-        FAISS_THROW_MSG("the rows belong to the caller");
-    }
-    void search(idx_t, const float *, idx_t, float *, idx_t *,
-        const faiss::SearchParameters *) const override
-    {
-        FAISS_THROW_MSG("rows are scanned by scan.c");
-    }
-    void reset() override
-    {
-        FAISS_THROW_MSG("the rows belong to the caller");
-    }
-};
-
-struct BitSelector final : faiss::IDSelector {
-    const uint64_t *const words;
-
-    explicit BitSelector(const uint64_t *w) : words(w) {}
-    bool is_member(idx_t id) const override
-    {
-        return words[id >> 6] >> (id & 63) & 1;
-    }
-};
-
-/* What one search needs; kept between searches. */
-struct Context {
-    std::unique_ptr<faiss::DistanceComputer> distances;
-    faiss::VisitedTable visited;
-    std::vector<faiss::Index::idx_t> ids;
-    std::vector<float> scores;
-
-    explicit Context(const RowIndex &index)
-        : distances(index.get_distance_computer()), visited(static_cast<int>(index.ntotal))
-    {
-    }
-};
-
 enum med_code translate(struct med_err *err, const char *what)
 {
     try {
@@ -140,40 +87,6 @@ enum med_code translate(struct med_err *err, const char *what)
         return med_fail(err, MED_E_INTERNAL, "FAISS failed while %s", what);
     }
 }
-
-} // namespace
-
-struct med_faiss_hnsw {
-    RowIndex index;
-    faiss::HNSW graph;
-    std::mutex lock; /* guards idle */
-    std::vector<std::unique_ptr<Context>> idle;
-
-    med_faiss_hnsw(const med_faiss_rows &rows, uint32_t m) : index(rows), graph(static_cast<int>(m))
-    {
-    }
-
-    std::unique_ptr<Context> borrow()
-    {
-        {
-            std::lock_guard<std::mutex> guard(lock);
-            if (!idle.empty()) {
-                std::unique_ptr<Context> context = std::move(idle.back());
-                idle.pop_back();
-                return context;
-            }
-        }
-        return std::make_unique<Context>(index);
-    }
-    void give_back(std::unique_ptr<Context> context)
-    {
-        std::lock_guard<std::mutex> guard(lock);
-        idle.push_back(std::move(context));
-    }
-};
-
-namespace
-{
 
 /* --- building --- */
 
@@ -205,7 +118,8 @@ struct Worker {
 };
 
 struct Build {
-    med_faiss_hnsw *hnsw;
+    const med_faiss_rows rows;
+    faiss::HNSW graph;
     const struct med_progress *progress;
     std::vector<uint32_t> order; /* rows, highest level first */
     std::unique_ptr<Locks> locks;
@@ -213,14 +127,35 @@ struct Build {
     std::atomic<uint64_t> done{0};
     uint64_t reported = 0; /* worker 0 only */
 
+    Build(const med_faiss_rows &r, const med_faiss_hnsw_options &options)
+        : rows(r), graph(static_cast<int>(options.m)), progress(options.progress)
+    {
+        graph.efConstruction = static_cast<int>(options.ef_construction);
+    }
+
     void add(Worker &worker, uint32_t row)
     {
-        const med_faiss_rows &rows = hnsw->index.rows;
         worker.distances.kernels->to_float(
             worker.distances.row(row), worker.query.data(), rows.padded);
-        hnsw->graph.add_with_locks(worker.distances, hnsw->graph.levels[row] - 1,
-            static_cast<int>(row), locks->all, worker.visited);
+        graph.add_with_locks(worker.distances, graph.levels[row] - 1, static_cast<int>(row),
+            locks->all, worker.visited);
     }
+};
+
+/* OpenMP's number of threads for what this thread starts, as long as it lives. */
+struct Threads {
+    const int before = omp_get_max_threads();
+
+    explicit Threads(unsigned count)
+    {
+        omp_set_num_threads(static_cast<int>(std::max(1u, std::min(count, 1024u))));
+    }
+    ~Threads()
+    {
+        omp_set_num_threads(before);
+    }
+    Threads(const Threads &) = delete;
+    Threads &operator=(const Threads &) = delete;
 };
 
 /* Draws levels and orders rows: all of a higher level come first, so that the entry point is the
@@ -228,8 +163,8 @@ struct Build {
  * be alike. */
 void plan(Build &build, const uint64_t *skip, uint64_t seed)
 {
-    faiss::HNSW &graph = build.hnsw->graph;
-    const uint32_t count = build.hnsw->index.rows.count;
+    faiss::HNSW &graph = build.graph;
+    const uint32_t count = build.rows.count;
     std::vector<std::vector<uint32_t>> by_level(levels_max + 1);
     size_t links = 0;
     graph.rng = faiss::RandomGenerator(static_cast<int64_t>(seed & 0x7fffffffffffffff));
@@ -254,6 +189,39 @@ void plan(Build &build, const uint64_t *skip, uint64_t seed)
         }
         build.order.insert(build.order.end(), rows.begin(), rows.end());
     }
+}
+
+/* FAISS's arrays in our layout. */
+enum med_code take_out(
+    const faiss::HNSW &graph, size_t m, struct med_faiss_graph *ret_graph, struct med_err *err)
+{
+    const size_t count = graph.levels.size();
+    struct med_faiss_graph out = {};
+    for (const int levels : graph.levels)
+        out.upper_count += levels > 1 ? static_cast<size_t>(levels - 1) * m : 0;
+    out.levels = static_cast<uint8_t *>(med_malloc(count));
+    out.level_0 = static_cast<uint32_t *>(med_malloc(count * 2 * m * sizeof(uint32_t)));
+    out.upper = static_cast<uint32_t *>(med_malloc((out.upper_count + 1) * sizeof(uint32_t)));
+    if (!out.levels || !out.level_0 || !out.upper) {
+        med_faiss_graph_free(&out);
+        return med_fail(err, MED_E_NOMEM, "out of memory for the links of %zu vectors", count);
+    }
+    uint32_t *upper = out.upper;
+    for (size_t row = 0; row < count; row++) {
+        const size_t levels = static_cast<size_t>(graph.levels[row]);
+        const auto *links = graph.neighbors.data() + graph.offsets[row];
+        out.levels[row] = static_cast<uint8_t>(levels);
+        if (levels == 0) {
+            std::fill_n(out.level_0 + row * 2 * m, 2 * m, no_link);
+            continue;
+        }
+        std::copy_n(links, 2 * m, out.level_0 + row * 2 * m);
+        upper = std::copy_n(links + 2 * m, (levels - 1) * m, upper);
+    }
+    out.entry_point = static_cast<uint32_t>(graph.entry_point);
+    out.max_level = static_cast<uint32_t>(graph.max_level);
+    *ret_graph = out;
+    return MED_OK;
 }
 
 } // namespace
@@ -281,123 +249,77 @@ static enum med_code add_rows(
 }
 
 enum med_code med_faiss_hnsw_build(const struct med_faiss_rows *rows, const uint64_t *skip,
-    const struct med_faiss_hnsw_options *options, struct med_faiss_hnsw **ret_hnsw,
+    const struct med_faiss_hnsw_options *options, struct med_faiss_graph *ret_graph,
     struct med_err *err)
 {
     try {
-        auto hnsw = std::make_unique<med_faiss_hnsw>(*rows, options->m);
-        hnsw->graph.efConstruction = static_cast<int>(options->ef_construction);
-        Build build;
-        build.hnsw = hnsw.get();
-        build.progress = options->progress;
+        Build build(*rows, *options);
         plan(build, skip, options->seed);
         build.locks = std::make_unique<Locks>(rows->count);
         const unsigned threads = std::max(1u, std::min(options->threads, 1024u));
         for (unsigned t = 0; t < threads; t++)
             build.workers.push_back(std::make_unique<Worker>(*rows));
-        if (!build.order.empty()) {
-            build.add(*build.workers[0], build.order[0]); /* the entry point */
-            const enum med_code code =
-                med_parallel_for(threads, build.order.size() - 1, grain, add_rows, &build, err);
-            if (code != MED_OK) return code;
-        }
-        *ret_hnsw = hnsw.release();
-        return MED_OK;
+        if (build.order.empty()) return med_fail(err, MED_E_INVALID, "no vector can be linked");
+        build.add(*build.workers[0], build.order[0]); /* the entry point */
+        const enum med_code code =
+            med_parallel_for(threads, build.order.size() - 1, grain, add_rows, &build, err);
+        if (code != MED_OK) return code;
+        build.workers.clear();
+        build.locks.reset();
+        return take_out(build.graph, options->m, ret_graph, err);
     } catch (...) {
         return translate(err, "building the vector graph");
     }
 }
 
-enum med_code med_faiss_hnsw_load(const struct med_faiss_rows *rows,
-    const struct med_faiss_links *links, struct med_faiss_hnsw **ret_hnsw, struct med_err *err)
+void med_faiss_graph_free(struct med_faiss_graph *graph)
+{
+    med_free(graph->levels);
+    med_free(graph->level_0);
+    med_free(graph->upper);
+    std::memset(graph, 0, sizeof *graph);
+}
+
+/* --- k-means --- */
+
+enum med_code med_faiss_kmeans(const float *points, uint32_t count, uint32_t dim,
+    uint32_t list_count, unsigned threads, uint64_t seed, float *ret_centroids, struct med_err *err)
 {
     try {
-        auto hnsw = std::make_unique<med_faiss_hnsw>(*rows, links->m);
-        faiss::HNSW &graph = hnsw->graph;
-        const size_t count = rows->count, m = links->m;
-        graph.levels.assign(links->levels, links->levels + count);
-        graph.offsets.resize(count + 1);
-        graph.neighbors.reserve(count * 2 * m + links->upper_count);
-        const uint32_t *upper = links->upper;
-        bool any = false;
-        for (size_t row = 0; row < count; row++) {
-            graph.offsets[row] = graph.neighbors.size();
-            const size_t levels = links->levels[row];
-            if (levels == 0) continue;
-            any = true;
-            const uint32_t *level_0 = links->level_0 + row * 2 * m;
-            graph.neighbors.insert(graph.neighbors.end(), level_0, level_0 + 2 * m);
-            graph.neighbors.insert(graph.neighbors.end(), upper, upper + (levels - 1) * m);
-            upper += (levels - 1) * m;
-        }
-        graph.offsets[count] = graph.neighbors.size();
-        /* Levels beyond those that FAISS would draw still need their place in this table. */
-        while (graph.cum_nneighbor_per_level.size() < levels_max + 1)
-            graph.cum_nneighbor_per_level.push_back(
-                graph.cum_nneighbor_per_level.back() + static_cast<int>(m));
-        graph.entry_point = any ? static_cast<int>(links->entry_point) : -1;
-        graph.max_level = any ? static_cast<int>(links->max_level) : -1;
-        *ret_hnsw = hnsw.release();
+        const Threads team(threads);
+        faiss::ClusteringParameters parameters;
+        parameters.spherical = true;
+        parameters.niter = 12;
+        parameters.seed = static_cast<int>(seed & 0x7fffffff);
+        parameters.min_points_per_centroid = 1; /* fewer are no reason to print a warning */
+        parameters.max_points_per_centroid = 1 << 20;
+        faiss::Clustering clustering(
+            static_cast<int>(dim), static_cast<int>(list_count), parameters);
+        faiss::IndexFlatIP nearest(dim);
+        clustering.train(count, points, nearest);
+        std::copy(clustering.centroids.begin(), clustering.centroids.end(), ret_centroids);
         return MED_OK;
     } catch (...) {
-        return translate(err, "loading the vector graph");
+        return translate(err, "clustering vectors");
     }
 }
 
-void med_faiss_hnsw_free(struct med_faiss_hnsw **hnsw)
+enum med_code med_faiss_assign(const float *points, uint32_t count, uint32_t dim,
+    const float *centroids, uint32_t list_count, unsigned threads, uint32_t *ret_lists,
+    struct med_err *err)
 {
-    delete *hnsw;
-    *hnsw = nullptr;
-}
-
-uint32_t med_faiss_hnsw_entry_point(const struct med_faiss_hnsw *hnsw)
-{
-    return static_cast<uint32_t>(hnsw->graph.entry_point);
-}
-
-uint32_t med_faiss_hnsw_max_level(const struct med_faiss_hnsw *hnsw)
-{
-    return static_cast<uint32_t>(hnsw->graph.max_level);
-}
-
-uint32_t med_faiss_hnsw_levels(const struct med_faiss_hnsw *hnsw, uint32_t row)
-{
-    return static_cast<uint32_t>(hnsw->graph.levels[row]);
-}
-
-const uint32_t *med_faiss_hnsw_links(
-    const struct med_faiss_hnsw *hnsw, uint32_t row, uint32_t level)
-{
-    size_t begin, end;
-    hnsw->graph.neighbor_range(row, static_cast<int>(level), &begin, &end);
-    return reinterpret_cast<const uint32_t *>(hnsw->graph.neighbors.data() + begin);
-}
-
-enum med_code med_faiss_hnsw_search(struct med_faiss_hnsw *hnsw, const float *query,
-    const uint64_t *words, uint32_t ef, uint32_t k,
-    void (*take)(void *ctx, uint32_t row, float score), void *ctx, struct med_err *err)
-{
-    if (hnsw->graph.entry_point < 0) return MED_OK;
     try {
-        std::unique_ptr<Context> context = hnsw->borrow();
-        context->ids.assign(k, -1);
-        context->scores.assign(k, std::numeric_limits<float>::max());
-        context->distances->set_query(query);
-        BitSelector selector(words);
-        faiss::SearchParametersHNSW params;
-        params.efSearch = static_cast<int>(ef);
-        params.sel = words ? &selector : nullptr;
-        hnsw->graph.search(*context->distances, static_cast<int>(k), context->ids.data(),
-            context->scores.data(), context->visited, &params);
-        context->visited.advance();
-        for (uint32_t i = 0; i < k; i++) {
-            if (context->ids[i] < 0) continue;
-            take(ctx, static_cast<uint32_t>(context->ids[i]), -context->scores[i]);
-        }
-        hnsw->give_back(std::move(context));
+        const Threads team(threads);
+        faiss::IndexFlatIP nearest(dim);
+        nearest.add(list_count, centroids);
+        std::vector<faiss::Index::idx_t> lists(count);
+        std::vector<float> scores(count);
+        nearest.search(count, points, 1, scores.data(), lists.data());
+        for (uint32_t i = 0; i < count; i++) /* -1 only where a centroid is damaged */
+            ret_lists[i] = lists[i] < 0 ? 0 : static_cast<uint32_t>(lists[i]);
         return MED_OK;
     } catch (...) {
-        return translate(err, "searching the vector graph");
+        return translate(err, "assigning vectors to lists");
     }
 }
 }

@@ -1,7 +1,10 @@
 /* All of FAISS that medicus sees, as C. faiss_shim.cc is the only file that includes its headers;
  * no exception leaves it.
  *
- * The classes work over rows that the caller keeps mapped: FAISS's own vectors are never used. */
+ * FAISS learns: it links rows into an HNSW graph and finds centroids. It works over rows that the
+ * caller keeps mapped, with our distances, and holds no copy of them. Searching what was learnt is
+ * walk.c's: FAISS 1.7.3 would want the graph in vectors of its own, fetches one row at a time,
+ * keeps candidates in a heap that it scans, and enters level 0 at a single row. */
 #pragma once
 
 #include "common/err.h"
@@ -21,8 +24,6 @@ struct med_faiss_rows {
 
 /* --- HNSW (Malkov and Yashunin 2018) --- */
 
-struct med_faiss_hnsw;
-
 struct med_faiss_hnsw_options {
     uint32_t m;
     uint32_t ef_construction;
@@ -31,42 +32,22 @@ struct med_faiss_hnsw_options {
     const struct med_progress *progress;
 };
 
-/* The graph as arrays, in the layout of format.h. level_0 has count * 2 * m entries, upper m per
- * level above 0 of each row. Empty lists end at MED_GRAPH_NO_LINK. */
-struct med_faiss_links {
-    const uint8_t *levels;
-    const uint32_t *level_0;
-    const uint32_t *upper;
-    uint64_t upper_count; /* entries */
-    uint32_t m;
+/* A graph in the layout of format.h; owned, freed by med_faiss_graph_free. */
+struct med_faiss_graph {
+    uint8_t *levels;      /* [count]: on how many levels the row is, 0 = on none */
+    uint32_t *level_0;    /* [count][2 * m] */
+    uint32_t *upper;      /* [upper_count] in lists of m */
+    uint64_t upper_count; /* a multiple of m */
     uint32_t entry_point;
     uint32_t max_level;
 };
 
-/* Links all rows whose bit in `skip` (count bits; NULL = none) is not set. With one thread the same
- * rows, options and seed give the same graph; with several an equally good one. Borrows rows. */
+/* Links all rows whose bit in `skip` is not set; at least one. With one thread the same rows,
+ * options and seed give the same graph; with several an equally good one. */
 enum med_code med_faiss_hnsw_build(const struct med_faiss_rows *rows, const uint64_t *skip,
-    const struct med_faiss_hnsw_options *options, struct med_faiss_hnsw **ret_hnsw,
+    const struct med_faiss_hnsw_options *options, struct med_faiss_graph *ret_graph,
     struct med_err *err) MED_CHECK;
-/* links must be valid (graph.c): they are not checked again, and they are copied. */
-enum med_code med_faiss_hnsw_load(const struct med_faiss_rows *rows,
-    const struct med_faiss_links *links, struct med_faiss_hnsw **ret_hnsw,
-    struct med_err *err) MED_CHECK;
-void med_faiss_hnsw_free(struct med_faiss_hnsw **hnsw);
-
-uint32_t med_faiss_hnsw_entry_point(const struct med_faiss_hnsw *hnsw);
-uint32_t med_faiss_hnsw_max_level(const struct med_faiss_hnsw *hnsw);
-uint32_t med_faiss_hnsw_levels(const struct med_faiss_hnsw *hnsw, uint32_t row);
-/* The links of one row on one level: 2 * m for level 0, m above. Borrowed. */
-const uint32_t *med_faiss_hnsw_links(
-    const struct med_faiss_hnsw *hnsw, uint32_t row, uint32_t level);
-
-/* Up to k rows near the padded query, in no particular order, each given to `take` with its inner
- * product. words = the allowed rows (NULL = all). Any number of threads at once; each works with a
- * context of its own, kept for the next call. Starts no threads. */
-enum med_code med_faiss_hnsw_search(struct med_faiss_hnsw *hnsw, const float *query,
-    const uint64_t *words, uint32_t ef, uint32_t k,
-    void (*take)(void *ctx, uint32_t row, float score), void *ctx, struct med_err *err) MED_CHECK;
+void med_faiss_graph_free(struct med_faiss_graph *graph);
 
 /* --- k-means, for the coarse centroids of IVF --- */
 

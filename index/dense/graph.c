@@ -60,7 +60,7 @@ static const void *section_at(
 }
 
 /* All links of one list: below count, and to rows that are on that level. */
-static bool links_valid(const struct med_faiss_links *links, uint32_t count, const uint32_t *list,
+static bool links_valid(const struct med_links *links, uint32_t count, const uint32_t *list,
     uint32_t size, uint32_t level)
 {
     for (uint32_t i = 0; i < size; i++) {
@@ -80,7 +80,7 @@ static enum med_code read_hnsw(
     if (header->sections[0].bytes != count || header->sections[1].bytes != count * 2 * m * 4 ||
         header->sections[2].bytes % (m * 4) != 0)
         return corrupt(err, "its sections do not fit its count");
-    struct med_faiss_links links = {
+    struct med_links links = {
         .levels = section_at(map, header, 0),
         .level_0 = section_at(map, header, 1),
         .upper = section_at(map, header, 2),
@@ -88,6 +88,7 @@ static enum med_code read_hnsw(
         .m = header->m,
         .entry_point = header->entry_point,
         .max_level = header->max_level,
+        .linked_count = header->linked_count,
     };
     uint64_t upper_count = 0;
     uint32_t linked_count = 0;
@@ -113,8 +114,9 @@ static enum med_code read_hnsw(
             valid &= links_valid(&links, count, upper, (uint32_t)m, level);
         if (!valid) return corrupt(err, "a link");
     }
-    graph->links = links;
-    return MED_OK;
+    enum med_code code = med_links_index(&links, count, err);
+    if (code == MED_OK) graph->links = links;
+    return code;
 }
 
 static enum med_code check_lists(
@@ -173,6 +175,11 @@ enum med_code med_graph_read(struct med_map map, const struct med_dense_rows *ro
     }
     if (code == MED_OK) *ret_graph = graph;
     return code;
+}
+
+void med_graph_close(struct med_graph *graph)
+{
+    med_links_free(&graph->links);
 }
 
 /* --- writing --- */
@@ -264,41 +271,24 @@ enum med_code med_graph_write_flat(const struct med_fs *fs, const char *path,
 }
 
 enum med_code med_graph_write_hnsw(const struct med_fs *fs, const char *path,
-    struct med_graph_header *header, const struct med_faiss_hnsw *hnsw,
-    struct med_file_ref *ret_file, struct med_err *err)
+    struct med_graph_header *header, const struct med_links *links, struct med_file_ref *ret_file,
+    struct med_err *err)
 {
-    uint32_t count = (uint32_t)header->count;
-    uint64_t upper_lists = 0;
-    header->linked_count = 0;
-    for (uint32_t row = 0; row < count; row++) {
-        uint32_t levels = med_faiss_hnsw_levels(hnsw, row);
-        header->linked_count += levels > 0;
-        upper_lists += levels > 1 ? levels - 1 : 0;
-    }
-    header->entry_point = med_faiss_hnsw_entry_point(hnsw);
-    header->max_level = med_faiss_hnsw_max_level(hnsw);
-    size_t list_bytes = header->m * sizeof(uint32_t);
-    seal(header, (const uint64_t[MED_GRAPH_SECTION_COUNT]){
-                     count, count * 2 * list_bytes, upper_lists * list_bytes});
+    header->m = links->m;
+    header->entry_point = links->entry_point;
+    header->max_level = links->max_level;
+    header->linked_count = links->linked_count;
+    uint64_t bytes[MED_GRAPH_SECTION_COUNT] = {header->count,
+        header->count * 2 * links->m * sizeof(uint32_t), links->upper_count * sizeof(uint32_t)};
+    seal(header, bytes);
     struct out out;
     enum med_code code = out_begin(fs, path, header, &out, err);
     if (code != MED_OK) return code;
-    for (uint32_t row = 0; row < count; row++) {
-        uint8_t levels = (uint8_t)med_faiss_hnsw_levels(hnsw, row);
-        out_put(&out, &levels, 1);
-    }
+    out_put(&out, links->levels, bytes[0]);
     out_align(&out);
-    uint32_t none[2 * MED_GRAPH_M_MAX];
-    memset(none, 0xff, sizeof none);
-    for (uint32_t row = 0; row < count; row++) {
-        bool linked = med_faiss_hnsw_levels(hnsw, row) > 0;
-        out_put(&out, linked ? med_faiss_hnsw_links(hnsw, row, 0) : none, 2 * list_bytes);
-    }
+    out_put(&out, links->level_0, bytes[1]);
     out_align(&out);
-    for (uint32_t row = 0; row < count; row++) {
-        for (uint32_t level = 1; level < med_faiss_hnsw_levels(hnsw, row); level++)
-            out_put(&out, med_faiss_hnsw_links(hnsw, row, level), list_bytes);
-    }
+    out_put(&out, links->upper, bytes[2]);
     return out_end(&out, ret_file, err);
 }
 

@@ -81,6 +81,12 @@ static inline void offer(
     med_dense_top_push(top, chunk, score);
 }
 
+void med_dense_top_offer(
+    const struct med_dense_rows *rows, struct med_dense_top *top, uint32_t chunk, float score)
+{
+    offer(rows, top, chunk, score);
+}
+
 void med_dense_scan_all(
     const struct med_dense_rows *rows, const float *query, struct med_dense_top *top)
 {

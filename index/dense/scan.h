@@ -40,6 +40,9 @@ static inline bool med_hit_better(struct med_hit a, struct med_hit b)
 {
     return a.score > b.score || (a.score == b.score && a.chunk < b.chunk);
 }
+/* The same for rows that may be zero or damaged: these are not pushed. */
+void med_dense_top_offer(
+    const struct med_dense_rows *rows, struct med_dense_top *top, uint32_t chunk, float score);
 void med_dense_top_push(struct med_dense_top *top, uint32_t chunk, float score);
 void med_dense_top_sort(struct med_dense_top *top); /* best first; the end of pushing */
 
