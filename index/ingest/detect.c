@@ -100,6 +100,15 @@ static bool is_underline(struct med_str line)
     return true;
 }
 
+/* A comma in prose has a space behind it, or stands inside a number: this one parts the cells of a
+ * table. */
+static bool is_tight(struct med_str line, size_t pos)
+{
+    if (pos == 0 || pos + 1 >= line.len || line.ptr[pos + 1] == ' ') return false;
+    char before = line.ptr[pos - 1], behind = line.ptr[pos + 1];
+    return !(before >= '0' && before <= '9' && behind >= '0' && behind <= '9');
+}
+
 /* Looks at lines that are complete in the head (or all, for a short input). */
 static struct line_counts count_lines(struct med_str s)
 {
@@ -111,13 +120,15 @@ static struct line_counts count_lines(struct med_str s)
         struct med_str line = med_str_trim(med_str_sub(s, pos, next));
         pos = next;
         if (line.len == 0) continue;
-        unsigned tabs = 0, commas = 0;
+        unsigned tabs = 0, commas = 0, tight = 0;
         for (size_t i = 0; i < line.len; i++) {
-            tabs += line.ptr[i] == '\t';
-            commas += line.ptr[i] == ',' || line.ptr[i] == ';';
+            if (line.ptr[i] == '\t') tabs++;
+            if (line.ptr[i] != ',' && line.ptr[i] != ';') continue;
+            commas++;
+            tight += is_tight(line, i);
         }
         bool comma_table = commas >= 2 && commas == commas_before && line.ptr[line.len - 1] != '.';
-        if ((tabs > 0 && tabs == tabs_before) || comma_table) n.table++;
+        if ((tabs > 0 && tabs == tabs_before) || comma_table || tight > 0) n.table++;
         tabs_before = tabs;
         commas_before = commas;
         n.lines++;
