@@ -1,10 +1,11 @@
-/* Analysis: text -> terms. One analysis serves the lexical index and the corpus encoder, and its version is part of
- * every generation and encoder.
+/* Analysis: text -> terms. One analysis serves the lexical index and the corpus encoder, and its
+ * version is part of every generation and encoder.
  *
- * Unicode compatibility fold and case fold, words by letters and digits, Snowball English stems. Medical tokens survive:
- * "IL-6", "COVID-19", "HbA1c", "β-blocker", "p53". A compound gives its parts and, where it looks like a name (it has
- * a digit, a Greek letter or a short capital part), its joined form ("il6") as an extra term at the position of
- * its first part, so that "IL-6", "IL6" and "IL 6" find each other. No stop words: rare is decided by statistics. */
+ * Unicode compatibility fold and case fold, words by letters and digits, Snowball English stems.
+ * Medical tokens survive: "IL-6", "COVID-19", "HbA1c", "β-blocker", "p53". A compound gives its
+ * parts and, where it looks like a name (it has a digit, a Greek letter or a short capital part),
+ * its joined form ("il6") as an extra term at the position of its first part, so that "IL-6", "IL6"
+ * and "IL 6" find each other. No stop words: rare is decided by statistics. */
 #pragma once
 
 #include "common/buf.h"
@@ -22,11 +23,21 @@ enum med_code med_analyzer_new(struct med_analyzer **ret_analyzer, struct med_er
 void med_analyzer_free(struct med_analyzer **analyzer);
 
 struct med_token {
-    struct med_str term;  /* stemmed and folded, 1..MED_TERM_BYTES_MAX bytes; lives until the next call with this analyzer */
-    uint32_t start, end;  /* bytes of the source text */
-    uint32_t position;    /* 0, 1, ... in words; extra terms share a position */
-    bool extra;           /* a joined form: it has a tf, but adds nothing to the length */
+    struct med_str term; /* stemmed and folded, 1..MED_TERM_BYTES_MAX bytes; lives until the next
+                            call with this analyzer */
+    uint32_t start, end; /* bytes of the source text */
+    uint32_t position;   /* 0, 1, ... in words; extra terms share a position */
+    bool extra;          /* a joined form: it has a tf, but adds nothing to the length */
 };
 
 /* *ret_tokens is owned by the analyzer and valid until its next call. Texts of up to 4 GiB - 1. */
-enum med_code med_analyze(struct med_analyzer *analyzer, struct med_str text, const struct med_token **ret_tokens, size_t *ret_count, struct med_err *err) MED_CHECK;
+enum med_code med_analyze(struct med_analyzer *analyzer, struct med_str text,
+    const struct med_token **ret_tokens, size_t *ret_count, struct med_err *err) MED_CHECK;
+
+/* True for words that carry the grammar of a question rather than its subject ("what is the role of
+ * ..."). They are indexed like all others; a free-text query gives them the weight below, because
+ * in scientific prose question words are rare and their idf says the opposite of what a reader
+ * means. "WHO", "IT" in capitals and the "A" of "hepatitis A" are not function words. `text` is
+ * what the token was made from. */
+#define MED_FUNCTION_WORD_WEIGHT 0.1f
+bool med_is_function_word(struct med_str text, const struct med_token *token);

@@ -1,5 +1,7 @@
 #include "index/lexical/impacts.h"
 
+#include "index/lexical/lexical.h"
+
 #include <stdbool.h>
 
 void lex_frontier_init(struct lex_frontier *f)
@@ -14,12 +16,12 @@ void lex_frontier_add(struct lex_frontier *f, struct lex_impact impact)
     if (impact.wtf > f->code_max) f->code_max = impact.wtf;
 }
 
-/* The score that the entry allows, up to the term's weight, under the default k1 = .9 and b = .4.
- */
+/* The score that the entry allows, up to the term's weight, under the default parameters. */
 static float reference_score(struct lex_impact impact, float avg_len)
 {
     float tf = impact.wtf;
-    return tf / (tf + 0.9f * (0.6f + 0.4f * (float)lex_len_of_code(impact.len) / avg_len));
+    float len = (float)lex_len_of_code(impact.len) / avg_len;
+    return tf / (tf + MED_BM25_K1_DEFAULT * (1 - MED_BM25_B_DEFAULT + MED_BM25_B_DEFAULT * len));
 }
 
 /* Merges the two neighbours whose common upper bound exceeds the best entry least. */

@@ -1,18 +1,29 @@
 /* The lexical index of one segment: BM25F over passages.
  *
  * Scoring (Robertson, Zaragoza and Taylor 2004, "Simple BM25 extension to multiple weighted
- * fields"): wtf(t,c)  = body tf + w_title * title tf + w_mesh * mesh tf        (integers: the
- * weights are whole numbers) len(c)    = body length + w_title * title length + w_mesh * mesh
- * length score     = sum over query terms of weight_t * idf_t * wtf * (k1 + 1) / (wtf + k1 * (1 - b
- * + b * len / avg_len)) idf_t     = ln(1 + (N - df + .5) / (df + .5)) Title and MeSH terms belong
- * to every chunk of their document, but count once per document in the statistics: df(t) = sum over
- * documents of max(chunks whose body has t, 1 if title or MeSH has t);  N = chunks. Postings hold
- * (chunk, wtf) and per 128-block impact frontiers (wtf, len), never finished scores, so that
- * statistics can come from several segments; results equal exhaustive scoring exactly (ties:
- * smaller chunk id first).
+ * fields"):
+ *
+ *   wtf(t,c) = body tf + w_title * title tf + w_mesh * mesh tf     (the weights are whole numbers)
+ *   len(c)   = body length + w_title * title length + w_mesh * mesh length
+ *   score    = sum over query terms of
+ *              weight_t * idf_t * wtf * (k1 + 1) / (wtf + k1 * (1 - b + b * len / avg_len))
+ *   idf_t    = ln(1 + (N - df + .5) / (df + .5))
+ *
+ * Title and MeSH terms belong to every chunk of their document, but count once per document:
+ *
+ *   df(t) = sum over documents of max(chunks whose body has t, 1 if title or MeSH has t)
+ *   N     = chunks
+ *
+ * Frequencies and lengths saturate at 65,535. Contributions are rounded to multiples of 2^-20
+ * (less fine only where a query's weights sum to more than about a thousand), so that their sum
+ * does not depend on the order of terms.
+ *
+ * Postings hold (chunk, wtf) and per 128-block impact frontiers (wtf, len), never finished scores,
+ * so that statistics can come from several segments; results equal exhaustive scoring exactly
+ * (ties: smaller chunk id first).
  *
  * Files: "lexicon" (sorted terms, df, where their postings are), "postings" (bit-packed blocks),
- * "lengths" (len per chunk). */
+ * "lengths" (len per chunk). README.md has the bytes and the algorithm. */
 #pragma once
 
 #include "common/fs.h"
@@ -22,7 +33,7 @@
 struct med_lex_weights {
     uint32_t title, mesh; /* body is 1 */
 };
-#define MED_LEX_WEIGHTS_DEFAULT ((struct med_lex_weights){.title = 1, .mesh = 1})
+#define MED_LEX_WEIGHTS_DEFAULT ((struct med_lex_weights){.title = 2, .mesh = 1})
 
 struct med_file_ref {
     char name[48]; /* within its folder */
@@ -47,8 +58,8 @@ enum med_code med_lex_writer_doc(struct med_lex_writer *writer, struct med_lex_f
 enum med_code med_lex_writer_chunk(
     struct med_lex_writer *writer, struct med_lex_field body, struct med_err *err) MED_CHECK;
 uint64_t med_lex_writer_bytes(const struct med_lex_writer *writer); /* memory it holds */
-/* df per vocabulary id as defined above; valid after the last chunk (the encoder's training needs
- * it). */
+/* df per vocabulary id as defined above, for the encoder's training: after the last chunk, nothing
+ * can be added any more. NULL = out of memory. */
 const uint32_t *med_lex_writer_df(struct med_lex_writer *writer);
 /* Writes the files into dir, synced; fills ret_files[MED_LEX_FILE_COUNT]. */
 #define MED_LEX_FILE_COUNT 3
@@ -84,8 +95,8 @@ struct med_lex_query {
     float k1, b;
     float avg_len; /* over the whole collection */
 };
-#define MED_BM25_K1_DEFAULT 0.9f
-#define MED_BM25_B_DEFAULT 0.4f
+#define MED_BM25_K1_DEFAULT 1.2f
+#define MED_BM25_B_DEFAULT 0.6f
 
 /* A set of chunks that may be returned: bit c of words. NULL words = all. */
 struct med_filter {

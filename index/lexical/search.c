@@ -5,16 +5,13 @@
  * ones can introduce candidates. Bounds per block (Ding and Suel 2011, Chakrabarti et al. 2011)
  * make the split different in each stretch of the collection. Per window of at most 4,096 chunks:
  *
- *   1. bound of every term within the window; their sum below the need: skip as far as these bounds
- * hold;
- *   2. split: terms are made optional in rising order of bound per posting, as long as the bounds'
- * sum stays below;
- *   3. essential postings are added up in an array by chunk (a selective filter is an even better
- * source of candidates and then makes all terms optional);
- *   4. chunks whose sum plus the optional bounds reaches the need become candidates; each optional
- * term, highest bound first, is looked up for the candidates left and those that cannot make it any
- * more are dropped;
- *   5. what remains has its full sum and is offered to the heap, which raises the need.
+ *   1. bound every term within the window; if the sum is below the need, skip as far as it holds;
+ *   2. split: terms become optional in rising order of bound per posting while their sum allows;
+ *   3. add up essential postings in an array by chunk, or, if a filter has fewer chunks than that
+ *      would touch, take the filter's chunks and make all terms optional;
+ *   4. chunks whose sum plus the optional bounds reaches the need are candidates: look up each
+ *      optional term for them, highest bound first, and drop those that cannot make it any more;
+ *   5. offer what remains, now with full sums, to the heap, which raises the need.
  *
  * Sums are whole numbers (score.h), so results do not depend on any of these choices. */
 #include "common/cpu.h"

@@ -1,10 +1,11 @@
 /* Inversion in memory: every term has a chain of slices with its postings as varints.
  *
- *   posting = varint( (chunk - previous chunk) << 1 | (wtf > 1) ) [ varint(wtf - 2) ] previous
- * starts at -1
+ *   posting = varint((chunk - previous chunk) << 1 | (wtf > 1)) [varint(wtf - 2)]
  *
- *   chain.head --> [ 4 bytes | next ] --> [ 12 bytes | next ] --> [ 20 ... | next ]  <--
- * chain.tail, used, level
+ * where the chunk before the first is -1, and
+ *
+ *   chain.head --> [ 4 bytes | next ] --> [ 12 bytes | next ] --> [ 20 ... | next ]
+ *                                                                   chain.tail, used, level
  *
  * The last four bytes of a slice name its successor. Slices grow by about a third of what the chain
  * holds, so that rare terms, which are most terms, cost eight bytes and frequent ones waste little;

@@ -261,6 +261,33 @@ static void answers_do_not_depend_on_history(void **state)
     med_buf_free(&b);
 }
 
+static void expect_function_words(struct med_analyzer *a, const char *text, const char *pattern)
+{
+    const struct med_token *t;
+    size_t count;
+    assert_int_equal(med_analyze(a, med_str_of(text), &t, &count, NULL), MED_OK);
+    assert_int_equal(count, strlen(pattern));
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(med_is_function_word(med_str_of(text), &t[i]), pattern[i] == 'f');
+}
+
+static void function_words_are_told_from_names(void **state)
+{
+    expect_function_words(*state, "What is the role of IL-6 during sepsis", "fff.f...f.");
+    expect_function_words(*state, "Does WHO recommend it for hepatitis A", "f..ff..");
+    expect_function_words(*state, "A trial only why between any very IT", "f.fffff.");
+    /* Every word of the list, which proves that the table is sorted. */
+    expect_function_words(*state,
+        "a about also am an and any are as at be been between both but by can could did do does "
+        "during each "
+        "few for from had has have how i if in into is it may might more most no not of on only or "
+        "other our "
+        "same should so some such than that the their then there these they this to too very was "
+        "we were what "
+        "when where why which who whom will with would you your",
+        "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff");
+}
+
 static void running_out_of_memory_is_an_error(void **state)
 {
     (void)state;
@@ -315,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_words_are_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(any_bytes_keep_the_invariants, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_do_not_depend_on_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(function_words_are_told_from_names, setup, teardown),
         cmocka_unit_test(running_out_of_memory_is_an_error),
         cmocka_unit_test(vocabulary_numbers_terms_in_order_of_appearance),
     };
