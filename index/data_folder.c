@@ -180,23 +180,56 @@ void med_build_lock_release(struct med_build_lock **lock)
 
 typedef enum med_code (*name_visit)(void *ctx, const char *name, struct med_err *err);
 
-/* Calls visit for each name but "." and "..". An absent folder has none. The list is read before
- * the first visit, which may remove entries. */
+struct names {
+    char **list;
+    size_t count, cap;
+};
+
+static int cmp_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool add_name(struct names *names, const char *name)
+{
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return true;
+    if (!med_grow(&names->list, &names->cap, names->count + 1, sizeof *names->list)) return false;
+    char *copy = med_strndup(name, strlen(name));
+    if (!copy) return false;
+    names->list[names->count++] = copy;
+    return true;
+}
+
+static enum med_code read_names(const char *dir, struct names *names, struct med_err *err)
+{
+    DIR *folder = opendir(dir);
+    if (!folder && errno == ENOENT) return MED_OK;
+    if (!folder) return med_fail_errno(err, errno, "cannot read the folder %s", dir);
+    enum med_code code = MED_OK;
+    while (code == MED_OK) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (!entry && errno != 0)
+            code = med_fail_errno(err, errno, "cannot read the folder %s", dir);
+        if (!entry) break;
+        if (!add_name(names, entry->d_name)) code = med_fail(err, MED_E_NOMEM, "out of memory");
+    }
+    closedir(folder);
+    if (names->count > 0) qsort(names->list, names->count, sizeof *names->list, cmp_names);
+    return code;
+}
+
+/* Calls visit for each name in order. An absent folder has none. The list is read before the first
+ * visit, which may remove entries. */
 static enum med_code each_name(const char *dir, name_visit visit, void *ctx, struct med_err *err)
 {
-    struct dirent **names;
-    int count = scandir(dir, &names, NULL, alphasort);
-    if (count < 0)
-        return errno == ENOENT ? MED_OK
-                               : med_fail_errno(err, errno, "cannot read the folder %s", dir);
-    enum med_code code = MED_OK;
-    for (int i = 0; i < count; i++) {
-        const char *name = names[i]->d_name;
-        if (code == MED_OK && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-            code = visit(ctx, name, err);
-        free(names[i]); /* scandir's own memory */
+    struct names names = {0};
+    enum med_code code = read_names(dir, &names, err);
+    for (size_t i = 0; i < names.count; i++) {
+        if (code == MED_OK) code = visit(ctx, names.list[i], err);
+        med_free(names.list[i]);
     }
-    free(names);
+    med_free(names.list);
     return code;
 }
 

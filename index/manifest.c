@@ -3,8 +3,7 @@
  *
  *   {
  *     "format": 1, "generation": 17, ...
- *     "segments": [{"id": "...", "files": [{"name": "postings", "size": 1234, "xxh3": "..."}],
- * ...}]
+ *     "segments": [{"id": "...", "files": [{"name": "postings", "size": 1234, ...}], ...}]
  *   }
  *   xxh3:0123456789abcdef0123456789abcdef
  *

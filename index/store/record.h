@@ -1,11 +1,11 @@
 /* The bytes in the store's tables, as pure functions. Little-endian, a format byte first; keys are
  * big-endian so that byte order is numeric order.
  *
- *   head     format 1 | live 1 | version 4 | sequence 8 | PubMed version 4 | date revised 4 | hash
- * 16 | aliases: n 1, n x (len 2, bytes) version  format 1 | codec 1 | dictionary 4 | raw length 4 |
- * hash of raw 16 | payload state    format 4 | dictionary in use 4 | live documents 8 | next
- * training 8 | store id 16 input    format 1 | varints: sequence, time, added, updated, unchanged,
- * deleted, skipped | name
+ *   head     format 1 | live 1 | version 4 | sequence 8 | PubMed version 4 | date revised 4 |
+ *            hash 16 | aliases: n 1, n x (len 2, bytes)
+ *   version  format 1 | codec 1 | dictionary 4 | raw length 4 | hash of raw 16 | payload
+ *   state    format 4 | dictionary 4 | live documents 8 | next training 8 | store id 16
+ *   input    format 1 | varints: sequence, time, added, updated, unchanged, deleted, skipped | name
  *
  * Everything decoded was untrusted bytes: false or MED_E_CORRUPT for whatever does not fit. */
 #pragma once

@@ -1,10 +1,12 @@
 /* The docstore: every version of every document, in LMDB.
  *
- *   heads    id                      -> current version, live or deleted, precedence, content hash,
- * aliases versions id '\0' version (BE32)  -> dictionary id, raw length, zstd(record) aliases alias
- * -> id (duplicates allowed: an abstract and its full text share a PMID) inputs   sequence number
- * -> what was ingested, when, how many dicts    dictionary id           -> zstd dictionary meta
- * format version, document count, dictionary in use, store id
+ *   heads     id                      -> current version, live or deleted, precedence, content
+ *                                        hash, aliases
+ *   versions  id '\0' version (BE32)  -> dictionary id, raw length, zstd(record)
+ *   aliases   alias                   -> ids (an abstract and its full text share a PMID)
+ *   inputs    sequence number         -> what was ingested, when, how many
+ *   dicts     dictionary id           -> zstd dictionary
+ *   meta      "state"                 -> format, documents, dictionary in use, store id
  *
  * A commit that returned MED_OK survives power loss. One writer at a time (LMDB's lock), any number
  * of readers.
