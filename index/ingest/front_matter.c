@@ -19,8 +19,8 @@ static size_t line_end(struct med_str s, size_t pos)
 
 bool med_front_split(struct med_str text, struct med_str *ret_yaml, struct med_str *ret_rest)
 {
-    size_t start = line_end(text, 0);
     if (text.len < 4 || memcmp(text.ptr, "---", 3) != 0) return false;
+    size_t start = line_end(text, 0);
     if (!med_str_eq(med_str_trim(med_str_sub(text, 0, start)), MED_STR("---"))) return false;
     for (size_t pos = start; pos < text.len && pos < FRONT_BYTES_MAX;) {
         size_t next = line_end(text, pos);

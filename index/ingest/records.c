@@ -378,6 +378,8 @@ static enum med_code scan(struct splitter *s)
     }
     if (!s->root_open) return MED_OK;
     char reason[NAME_BYTES_MAX + 64];
+    for (size_t i = 0; i < s->root_len; i++) /* whatever the file said: this goes to a terminal */
+        if (s->root[i] < '!' || s->root[i] > '~') s->root[i] = '?';
     snprintf(reason, sizeof reason, "the file ends before </%.*s>", (int)s->root_len, s->root);
     return report(s, s->pos, reason);
 }
