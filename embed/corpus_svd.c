@@ -2,8 +2,8 @@
  * Martinsson and Tropp 2011, algorithm 4.4, with the subspace kept on the side of the terms.
  *
  *   Y = A'(A W), W random signs;   POWER times: Y = A'(A orth(Y));   Q = orth(Y), Z = A Q,
- *   Z'Z = U S^2 U' (small, symmetric), V = Q U: the right singular vectors; row t of V S^p is the
- * vector of term t.
+ *   Z'Z = U S^2 U' (small, symmetric), V = Q U: the right singular vectors; row t of V S is the
+ *   vector of term t.
  *
  * A is kept twice, by passages and by terms, so that both products gather rows into outputs indexed
  * by position: any number of threads gives the same bits. Orthonormalisation is Cholesky QR on a
@@ -21,7 +21,6 @@
 
 #define OVERSAMPLING 16
 #define POWER_ITERATIONS 4
-#define SINGULAR_VALUE_EXPONENT 0.5
 #define PRODUCTS (2 * (POWER_ITERATIONS + 1) + 1)
 #define RANK_TOLERANCE 1e-11 /* of squared lengths; noise of floats is near 1e-14 */
 #define GRAM_BLOCK_ROWS 512
@@ -317,7 +316,7 @@ static enum med_code rotate_to_singular(struct svd *svd, struct med_err *err)
     for (size_t i = 0; i < width; i++) {
         double value =
             svd->values[width - 1 - i] / largest; /* of Z'Z: the singular value squared */
-        double scale = value > RANK_TOLERANCE ? pow(value, SINGULAR_VALUE_EXPONENT / 2) : 0;
+        double scale = value > RANK_TOLERANCE ? sqrt(value) : 0;
         const double *vector = svd->gram + (width - 1 - i) * width;
         for (size_t j = 0; j < width; j++) scratch[j * width + i] = vector[j] * scale;
     }

@@ -41,6 +41,8 @@
 #define WARM_UP 0.1
 #define BETA1 0.9
 #define BETA2 0.999
+#define PASSAGES_PER_DIM 8 /* a small corpus does not hold 256 topics */
+#define DIM_SMALL 64u
 #define THREADS_MAX 64u
 #define TRAIN_SEED_SALT 0x7261696eull
 
@@ -445,6 +447,15 @@ static uint32_t round_up(uint32_t value)
     return (value + MED_CORPUS_LANES - 1) / MED_CORPUS_LANES * MED_CORPUS_LANES;
 }
 
+static uint32_t dim_for(const struct corpus_set *set, uint32_t wanted)
+{
+    uint64_t dim = set->passage_count / PASSAGES_PER_DIM;
+    if (dim < DIM_SMALL) dim = DIM_SMALL;
+    if (dim > set->passage_count) dim = set->passage_count;
+    if (dim > set->row_count) dim = set->row_count;
+    return round_up(dim < wanted ? (uint32_t)dim : wanted);
+}
+
 enum med_code med_corpus_train(const struct med_train_corpus *corpus,
     const struct med_train_options *options, struct med_corpus_encoder **ret_encoder,
     struct med_err *err)
@@ -461,9 +472,7 @@ enum med_code med_corpus_train(const struct med_train_corpus *corpus,
     size_t image_len;
     enum med_code code = corpus_prepare(corpus, options->seed, &set, err);
     if (code != MED_OK) goto out;
-    uint64_t rank = set.passage_count < set.row_count ? set.passage_count : set.row_count;
-    if (rank < dim) dim = (uint32_t)rank;
-    dim = round_up(dim);
+    dim = dim_for(&set, dim);
     code = corpus_svd(&set, dim, options->seed, threads, options->progress, &vectors, err);
     if (code != MED_OK) goto out;
     code = corpus_contrast(&set, dim, options->seed, threads, options->progress, vectors, err);
