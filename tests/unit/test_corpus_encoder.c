@@ -9,7 +9,6 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -42,7 +41,7 @@ struct text {
 
 static struct text *text_new(void)
 {
-    struct text *t = calloc(1, sizeof *t);
+    struct text *t = med_calloc(1, sizeof *t);
     assert_non_null(t);
     OK(med_vocab_new(&t->vocab, &err));
     return t;
@@ -51,7 +50,7 @@ static struct text *text_new(void)
 static void text_free(struct text *t)
 {
     med_vocab_free(&t->vocab);
-    free(t);
+    med_free(t);
 }
 
 static uint32_t word(struct text *t, const char *name)
@@ -327,8 +326,8 @@ static void every_kernel_level_gives_the_same_bits(void **state)
     static const size_t dims[] = {16, 32, 64, 80, 256, 272, 336, DIM_MAX};
     struct med_rng rng;
     med_rng_seed(&rng, med_test_seed());
-    uint16_t *half = malloc(ROWS * DIM_MAX * sizeof *half);
-    float *full = malloc(ROWS * DIM_MAX * sizeof *full);
+    uint16_t *half = med_malloc(ROWS * DIM_MAX * sizeof *half);
+    float *full = med_malloc(ROWS * DIM_MAX * sizeof *full);
     uint32_t ids[COUNT];
     float weights[COUNT];
     for (size_t i = 0; i < ROWS * DIM_MAX; i++) {
@@ -357,8 +356,8 @@ static void every_kernel_level_gives_the_same_bits(void **state)
             }
         }
     }
-    free(half);
-    free(full);
+    med_free(half);
+    med_free(full);
 }
 
 /* --- numbers --- */
