@@ -189,8 +189,7 @@ static enum med_code parse(
     return code;
 }
 
-/* `title: Screening: adults` -> `title: "Screening: adults"` for unquoted values on the line of
- * their key. */
+/* `title: Screening: adults` -> `title: "Screening: adults"` */
 static void quote_values(struct med_str yaml, struct med_buf *out)
 {
     for (size_t pos = 0, next; pos < yaml.len; pos = next) {
@@ -204,7 +203,9 @@ static void quote_values(struct med_str yaml, struct med_buf *out)
                                    : (struct med_str){0};
         bool top =
             line.ptr[0] != ' ' && line.ptr[0] != '\t' && line.ptr[0] != '-' && line.ptr[0] != '#';
-        if (!top || value.len == 0 || strchr("\"'[{|>&*!", value.ptr[0])) {
+        bool fault = value.len > 0 &&
+                     (memmem(value.ptr, value.len, ": ", 2) || value.ptr[value.len - 1] == ':');
+        if (!top || !fault || strchr("\"'[{|>&*!", value.ptr[0])) {
             med_buf_append_str(out, line);
             continue;
         }

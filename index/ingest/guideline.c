@@ -16,6 +16,7 @@
 #include "index/ingest/clean.h"
 #include "index/ingest/encoding.h"
 #include "index/ingest/front_matter.h"
+#include "index/ingest/tree.h"
 
 #define SLUG_BYTES_MAX 200
 #define READ_BYTES ((size_t)64 << 10)
@@ -26,6 +27,8 @@ struct parser {
     struct med_front front;
     struct med_doc doc;
     struct med_buf scratch;
+    enum med_code code; /* the first failure of a helper that returns a string */
+    struct med_err err;
 };
 
 void med_guideline_heading(struct med_guideline *g, unsigned level, struct med_str text)
@@ -45,13 +48,19 @@ void med_guideline_heading(struct med_guideline *g, unsigned level, struct med_s
 
 /* ---- front matter to fields ---- */
 
+/* Remembers a failure; true when code is none. */
+static bool ok(struct parser *p, enum med_code code)
+{
+    if (p->code == MED_OK) p->code = code;
+    return code == MED_OK;
+}
+
 static struct med_str front_str(struct parser *p, const char *const *keys)
 {
     const struct med_front_entry *e = med_front_get(&p->front, keys);
     struct med_str text = {0};
     if (!e || e->value_count == 0) return text;
-    if (med_clean_line(e->values[0], p->g.arena, &p->scratch, &text, NULL) != MED_OK)
-        return (struct med_str){0};
+    (void)ok(p, med_clean_line(e->values[0], p->g.arena, &p->scratch, &text, &p->err));
     return text;
 }
 
@@ -61,8 +70,8 @@ static struct med_str *front_list(struct parser *p, const char *const *keys, siz
     *ret_count = 0;
     if (!e || e->value_count == 0) return NULL;
     for (size_t i = 0; i < e->value_count; i++) {
-        if (med_clean_line(e->values[i], p->g.arena, &p->scratch, &e->values[i], NULL) != MED_OK)
-            return NULL;
+        struct med_str *v = &e->values[i];
+        if (!ok(p, med_clean_line(*v, p->g.arena, &p->scratch, v, &p->err))) return NULL;
     }
     *ret_count = e->value_count;
     return e->values;
@@ -92,7 +101,8 @@ static struct med_str joined(struct parser *p, const struct med_str *list, size_
         if (i > 0) med_buf_puts(&p->scratch, ", ");
         med_buf_append_str(&p->scratch, list[i]);
     }
-    if (!med_arena_str(p->g.arena, med_buf_str(&p->scratch), &text)) return (struct med_str){0};
+    if (!med_arena_str(p->g.arena, med_buf_str(&p->scratch), &text))
+        (void)ok(p, med_tree_no_memory(p->g.arena, &p->err));
     return text;
 }
 
@@ -102,6 +112,7 @@ static struct med_str slug_of(struct parser *p, struct med_str s)
 {
     char *out = med_arena_alloc(p->g.arena, s.len + 1);
     size_t len = 0;
+    if (!out) (void)ok(p, med_tree_no_memory(p->g.arena, &p->err));
     for (size_t i = 0; out && i < s.len; i++) {
         char c = s.ptr[i];
         if (c >= 'A' && c <= 'Z') c = (char)(c + 32);
@@ -144,7 +155,7 @@ static enum med_code set_identity(struct parser *p, struct med_err *err)
             err, MED_E_INVALID, "the guideline has neither an id nor a file name nor a title");
     if (p->doc.title.len == 0) p->doc.title = slug;
     char *id = med_arena_printf(p->g.arena, "guideline:" MED_STR_FMT, MED_STR_ARG(slug));
-    if (!id) return med_fail(err, MED_E_NOMEM, "out of memory for a guideline");
+    if (!id) return med_tree_no_memory(p->g.arena, err);
     p->doc.id = med_str_of(id);
     p->doc.source_id = slug;
     return med_doc_id_check(p->doc.id, err);
@@ -177,19 +188,40 @@ static enum med_code set_links(struct parser *p, struct med_err *err)
                    *older = front_list(p, SUPERSEDES, &older_count);
     struct med_link *links =
         med_arena_calloc(p->g.arena, newer_count + older_count + 1, sizeof *links);
-    if (!links) return med_fail(err, MED_E_NOMEM, "out of memory for a guideline");
+    if (!links) return med_tree_no_memory(p->g.arena, err);
     for (size_t i = 0; i < newer_count + older_count; i++) {
         struct med_str name = i < newer_count ? newer[i] : older[i - newer_count];
         if (med_str_starts(name, MED_STR("guideline:"))) name = med_str_sub(name, 10, name.len);
         struct med_str slug = slug_of(p, name);
         if (slug.len == 0) continue;
         char *id = med_arena_printf(p->g.arena, "guideline:" MED_STR_FMT, MED_STR_ARG(slug));
-        if (!id) return med_fail(err, MED_E_NOMEM, "out of memory for a guideline");
+        if (!id) return med_tree_no_memory(p->g.arena, err);
         links[p->doc.link_count++] =
             (struct med_link){.kind = i < newer_count ? MED_LINK_UPDATE_IN : MED_LINK_UPDATE_OF,
                 .target = med_str_of(id)};
     }
     p->doc.links = links;
+    return MED_OK;
+}
+
+/* A list, or one value with commas. */
+static enum med_code set_keywords(struct parser *p, struct med_err *err)
+{
+    size_t count, pieces = 1;
+    struct med_str *list = front_list(p, KEYWORDS, &count);
+    p->doc.keywords = list;
+    p->doc.keyword_count = count;
+    if (count != 1) return MED_OK;
+    for (size_t i = 0; i < list->len; i++) pieces += list->ptr[i] == ',' || list->ptr[i] == ';';
+    p->doc.keywords = med_arena_calloc(p->g.arena, pieces, sizeof *list);
+    p->doc.keyword_count = 0;
+    if (!p->doc.keywords) return med_tree_no_memory(p->g.arena, err);
+    for (size_t start = 0, end; start <= list->len; start = end + 1) {
+        end = start;
+        while (end < list->len && list->ptr[end] != ',' && list->ptr[end] != ';') end++;
+        struct med_str word = med_str_trim(med_str_sub(*list, start, end));
+        if (word.len > 0) p->doc.keywords[p->doc.keyword_count++] = word;
+    }
     return MED_OK;
 }
 
@@ -224,7 +256,7 @@ static enum med_code set_metadata(struct parser *p, struct med_err *err)
     enum med_code code = med_buf_status(&p->scratch, err);
     if (code != MED_OK || !any) return code;
     bool copied = med_arena_str(p->g.arena, med_buf_str(&p->scratch), &p->doc.metadata_json);
-    return copied ? MED_OK : med_fail(err, MED_E_NOMEM, "out of memory for a guideline");
+    return copied ? MED_OK : med_tree_no_memory(p->g.arena, err);
 }
 
 static enum med_code set_fields(struct parser *p, struct med_err *err)
@@ -248,12 +280,13 @@ static enum med_code set_fields(struct parser *p, struct med_err *err)
     doc->language = front_str(p, LANGUAGE);
     if (doc->language.len == 0) doc->language = p->g.language;
     doc->licence = front_str(p, LICENCE);
-    doc->keywords = front_list(p, KEYWORDS, &doc->keyword_count);
+    enum med_code code = set_keywords(p, err);
+    if (code != MED_OK) return code;
     doc->doi = med_clean_doi(front_str(p, DOI), p->g.arena);
     unsigned long long number;
     struct med_str pmid = front_str(p, PMID);
     if (med_str_to_u64(pmid, &number)) doc->pmid = pmid;
-    enum med_code code = set_links(p, err);
+    code = set_links(p, err);
     return code == MED_OK ? set_metadata(p, err) : code;
 }
 
@@ -300,7 +333,10 @@ static enum med_code make_document(
     if (p->doc.title.len == 0 && p->doc.section_count == 0)
         return med_fail(err, MED_E_INVALID, "the file has no text");
     code = set_identity(p, err);
-    return code == MED_OK ? set_fields(p, err) : code;
+    if (p->code == MED_OK && code == MED_OK) code = set_fields(p, err);
+    if (p->code == MED_OK) return code;
+    if (err) *err = p->err;
+    return p->code;
 }
 
 enum med_code med_parse_guideline(const struct med_input *in, enum med_format format,

@@ -12,6 +12,7 @@ struct med_guideline {
     struct med_str page_title; /* <title>: the last resort */
     struct med_str language;   /* the format's own statement */
     bool any_heading;
+    unsigned cell_depth; /* open table cells in HTML */
 };
 
 /* A heading; the first one of level 1 becomes the title where there is none, and is left out where it repeats it. */

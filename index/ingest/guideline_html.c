@@ -54,21 +54,37 @@ static struct med_str heading_text(struct med_guideline *g, const struct med_nod
     return med_flow_take_line(&g->aux);
 }
 
-static void preformatted(struct med_flow *f, struct med_str text)
+/* A cell stays in its row, whatever it holds. */
+static void line_break(struct med_guideline *g)
+{
+    if (g->cell_depth > 0)
+        med_flow_text(&g->flow, MED_STR(" "));
+    else
+        med_flow_break(&g->flow);
+}
+
+static bool is_cell(const struct med_node *node)
+{
+    return med_node_is(node, "td") || med_node_is(node, "th");
+}
+
+static void preformatted(struct med_guideline *g, struct med_str text)
 {
     for (size_t pos = 0; pos < text.len;) {
         const char *end = memchr(text.ptr + pos, '\n', text.len - pos);
         size_t next = end ? (size_t)(end - text.ptr) : text.len;
-        med_flow_text(f, med_str_sub(text, pos, next));
-        if (end) med_flow_break(f);
+        med_flow_text(&g->flow, med_str_sub(text, pos, next));
+        if (end) line_break(g);
         pos = next + 1;
     }
 }
 
-static void start_item(struct med_flow *f, const struct med_node *node)
+static void start_item(struct med_guideline *g, const struct med_node *node)
 {
+    struct med_flow *f = &g->flow;
+    line_break(g);
     if (!med_node_is(node->parent, "ol")) {
-        med_flow_bullet(f);
+        if (g->cell_depth == 0) med_flow_bullet(f);
         return;
     }
     unsigned number = 0;
@@ -76,53 +92,51 @@ static void start_item(struct med_flow *f, const struct med_node *node)
         number += med_node_is(n, "li");
     char text[16];
     snprintf(text, sizeof text, "%u. ", number + 1);
-    med_flow_break(f);
     med_flow_text(f, med_str_of(text));
     f->glued = true;
+}
+
+static void start_cell(struct med_guideline *g, const struct med_node *node)
+{
+    const struct med_node *n = node->parent ? node->parent->first : node;
+    while (n != node && !is_cell(n)) n = n->next;
+    if (n != node) med_flow_text(&g->flow, MED_STR(" | "));
+    g->cell_depth++;
 }
 
 /* True when the node's children are to be read. */
 static bool enter(struct med_guideline *g, const struct med_node *node)
 {
-    struct med_flow *f = &g->flow;
     if (node->name.len == 0) {
         if (med_node_is(node->parent, "pre"))
-            preformatted(f, node->text);
+            preformatted(g, node->text);
         else
-            med_flow_text(f, node->text);
+            med_flow_text(&g->flow, node->text);
         return false;
     }
     if (is_hidden(node) || is_note_mark(node) || med_node_is(node, "head")) return false;
-    if (heading_level(node) > 0) {
+    if (heading_level(node) > 0 && g->cell_depth == 0) {
         med_guideline_heading(g, heading_level(node), heading_text(g, node));
         return false;
     }
-    if (med_node_is(node, "br")) {
-        med_flow_break(f);
-    } else if (med_node_is(node, "li")) {
-        start_item(f, node);
-    } else if (med_node_is(node, "td") || med_node_is(node, "th")) {
-        const struct med_node *n = node->parent->first;
-        while (n != node && n->name.len == 0) n = n->next;
-        if (n != node) med_flow_text(f, MED_STR(" | "));
-        f->glued = true; /* paragraphs in a cell stay in its row */
-    } else if (med_node_is(node, "dt") || med_node_in(node, BLOCKS)) {
-        med_flow_break(f);
-    }
+    if (is_cell(node))
+        start_cell(g, node);
+    else if (med_node_is(node, "li"))
+        start_item(g, node);
+    else if (med_node_is(node, "br") || med_node_is(node, "dt") || med_node_in(node, BLOCKS))
+        line_break(g);
     return true;
 }
 
 static void leave(struct med_guideline *g, const struct med_node *node)
 {
-    struct med_flow *f = &g->flow;
-    if (med_node_is(node, "dt")) {
-        med_flow_text(f, MED_STR(": "));
-        f->glued = true;
-    } else if (med_node_is(node, "tr")) {
-        f->glued = false;
-        med_flow_break(f);
+    if (is_cell(node)) {
+        g->cell_depth--;
+    } else if (med_node_is(node, "dt")) {
+        med_flow_text(&g->flow, MED_STR(": "));
+        g->flow.glued = true;
     } else if (med_node_is(node, "li") || med_node_in(node, BLOCKS)) {
-        med_flow_break(f);
+        line_break(g);
     }
 }
 
@@ -157,8 +171,8 @@ enum med_code med_guideline_html(struct med_guideline *g, struct med_str text, s
     const struct med_node *title = med_node_path(html, "head/title");
     if (html && g->language.len == 0) g->language = med_node_attr(html, "lang");
     if (title && g->page_title.len == 0) g->page_title = heading_text(g, title);
-    if (!top) top = tree.root;
-    walk(g, top);
+    if (!top) top = html;
+    if (top) walk(g, top);
     med_flow_break(&g->flow);
     return MED_OK;
 }

@@ -20,13 +20,20 @@ struct jats {
     struct med_jats_text text;
     struct med_doc doc;
     size_t author_cap, type_cap, keyword_cap, link_cap;
-    bool pushed; /* errors from here on are the sink's */
+    bool starved; /* a small allocation failed: the document is not complete */
+    bool pushed;  /* errors from here on are the sink's */
 };
 
-static enum med_code no_memory(struct med_err *err)
+static enum med_code no_memory(struct jats *j, struct med_err *err)
 {
-    return med_fail(err, MED_E_LIMIT, "the article needs more than %llu MiB of memory",
-        MED_DOC_ARENA_BYTES_MAX / MED_MIB);
+    return med_tree_no_memory(j->arena, err);
+}
+
+/* The result of med_arena_printf as a slice; a failure is remembered. */
+static struct med_str printed(struct jats *j, char *text)
+{
+    if (!text) j->starved = true;
+    return med_str_of(text);
 }
 
 static bool is(struct med_str s, const char *text)
@@ -89,7 +96,7 @@ static void take_ids(struct jats *j, const struct med_node *meta)
         struct med_str digits = digits_of(text);
         if ((is(type, "pmc") || is(type, "pmcid")) && digits.len > 0 && j->doc.pmcid.len == 0)
             j->doc.pmcid =
-                med_str_of(med_arena_printf(j->arena, "PMC" MED_STR_FMT, MED_STR_ARG(digits)));
+                printed(j, med_arena_printf(j->arena, "PMC" MED_STR_FMT, MED_STR_ARG(digits)));
         else if (is(type, "pmid") && j->doc.pmid.len == 0)
             j->doc.pmid = digits;
         else if (is(type, "doi") && j->doc.doi.len == 0)
@@ -140,7 +147,7 @@ static enum med_code set_identity(struct jats *j, struct med_err *err)
     else if (!url)
         url = med_arena_printf(
             arena, "https://pubmed.ncbi.nlm.nih.gov/" MED_STR_FMT "/", MED_STR_ARG(doc->pmid));
-    if (!id || !url) return no_memory(err);
+    if (!id || !url) return no_memory(j, err);
     doc->id = med_str_of(id);
     doc->url = med_str_of(url);
     return med_doc_id_check(doc->id, err);
@@ -201,8 +208,8 @@ static bool take_author(struct jats *j, const struct med_node *contrib)
         if (author.initials.len == 0) author.initials = initials_of(j, author.given);
         struct med_str suffix = line(j, med_node_child(name, "suffix"));
         if (suffix.len > 0)
-            author.initials = med_str_of(med_arena_printf(j->arena, MED_STR_FMT " " MED_STR_FMT,
-                MED_STR_ARG(author.initials), MED_STR_ARG(suffix)));
+            author.initials = printed(j, med_arena_printf(j->arena, MED_STR_FMT " " MED_STR_FMT,
+                                             MED_STR_ARG(author.initials), MED_STR_ARG(suffix)));
         if (author.family.len == 0) author.family = line(j, name);
         author.orcid = find_orcid(j, contrib);
     } else if (collab) {
@@ -258,8 +265,8 @@ static void take_journal(struct jats *j, const struct med_node *front, const str
                    last = line(j, med_node_child(meta, "lpage"));
     j->doc.journal.pages = first.len > 0 ? first : line(j, med_node_child(meta, "elocation-id"));
     if (first.len > 0 && last.len > 0 && !med_str_eq(first, last))
-        j->doc.journal.pages = med_str_of(med_arena_printf(
-            j->arena, MED_STR_FMT "-" MED_STR_FMT, MED_STR_ARG(first), MED_STR_ARG(last)));
+        j->doc.journal.pages = printed(j, med_arena_printf(j->arena, MED_STR_FMT "-" MED_STR_FMT,
+                                              MED_STR_ARG(first), MED_STR_ARG(last)));
 }
 
 static struct med_date read_date(struct jats *j, const struct med_node *node)
@@ -310,8 +317,8 @@ static void take_date(struct jats *j, const struct med_node *meta)
         struct med_str season = line(j, med_node_child(n, "season"));
         j->doc.date_text = (struct med_str){0};
         if (season.len > 0 && date.month == 0)
-            j->doc.date_text = med_str_of(
-                med_arena_printf(j->arena, "%u " MED_STR_FMT, date.year, MED_STR_ARG(season)));
+            j->doc.date_text = printed(
+                j, med_arena_printf(j->arena, "%u " MED_STR_FMT, date.year, MED_STR_ARG(season)));
     }
 }
 
@@ -420,13 +427,13 @@ static struct med_str link_target(struct jats *j, const struct med_node *node)
     struct med_str doi = med_clean_doi(href, j->arena), digits = digits_of(href);
     const char *prefix = NULL;
     if (doi.len > 0)
-        return med_str_of(med_arena_printf(j->arena, "doi:" MED_STR_FMT, MED_STR_ARG(doi)));
+        return printed(j, med_arena_printf(j->arena, "doi:" MED_STR_FMT, MED_STR_ARG(doi)));
     if (is(type, "pubmed") || is(type, "pmid"))
         prefix = "pmid:";
     else if (is(type, "pmc") || is(type, "pmcid") || (digits.len > 0 && digits.len < href.len))
         prefix = "pmcid:PMC";
     if (!prefix || digits.len == 0) return (struct med_str){0};
-    return med_str_of(med_arena_printf(j->arena, "%s" MED_STR_FMT, prefix, MED_STR_ARG(digits)));
+    return printed(j, med_arena_printf(j->arena, "%s" MED_STR_FMT, prefix, MED_STR_ARG(digits)));
 }
 
 static bool take_links(struct jats *j, const struct med_node *meta)
@@ -471,7 +478,7 @@ static enum med_code take_title(struct jats *j, const struct med_node *meta, str
         bool mark = strchr(":?!.", j->doc.title.ptr[j->doc.title.len - 1]);
         char *title = med_arena_printf(j->arena, MED_STR_FMT "%s " MED_STR_FMT,
             MED_STR_ARG(j->doc.title), mark ? "" : ":", MED_STR_ARG(subtitle));
-        if (!title) return no_memory(err);
+        if (!title) return no_memory(j, err);
         j->doc.title = med_str_of(title);
     }
     const struct med_node *translated = med_node_path(group, "trans-title-group/trans-title");
@@ -483,6 +490,7 @@ static enum med_code take_title(struct jats *j, const struct med_node *meta, str
 static struct med_str lower(struct jats *j, struct med_str s)
 {
     char *out = med_arena_strndup(j->arena, s.ptr, s.len);
+    if (!out) j->starved = true;
     for (size_t i = 0; out && i < s.len; i++) {
         if (out[i] >= 'A' && out[i] <= 'Z') out[i] = (char)(out[i] + 32);
     }
@@ -511,8 +519,8 @@ static struct med_str abstract_name(struct jats *j, const struct med_node *node)
                    type = med_node_attr(node, "abstract-type");
     if (name.len > 0) return name;
     if (med_node_is(node, "trans-abstract") && language.len > 0)
-        return med_str_of(
-            med_arena_printf(j->arena, "Abstract (" MED_STR_FMT ")", MED_STR_ARG(language)));
+        return printed(
+            j, med_arena_printf(j->arena, "Abstract (" MED_STR_FMT ")", MED_STR_ARG(language)));
     if (is(type, "plain-language-summary")) return MED_STR("Plain language summary");
     if (is(type, "executive-summary")) return MED_STR("Executive summary");
     if (is(type, "editor") || is(type, "editors-summary")) return MED_STR("Editor's summary");
@@ -585,10 +593,11 @@ static enum med_code make_document(struct jats *j, struct med_err *err)
     j->doc.language = lower(j, med_node_attr(article, "lang"));
     if (!take_authors(j, meta) || !take_types(j, article) || !take_keywords(j, meta) ||
         !take_subjects(j, meta) || !take_links(j, meta))
-        return no_memory(err);
+        return no_memory(j, err);
     flow_text(j, article, meta);
     code = med_flow_finish(&j->text.main, false, err);
     if (code == MED_OK) code = med_flow_finish(&j->text.aux, false, err);
+    if (code == MED_OK && j->starved) code = no_memory(j, err);
     if (code != MED_OK) return code;
     j->doc.sections = j->text.main.sections;
     j->doc.section_count = j->text.main.count;
@@ -606,7 +615,7 @@ static void reset(struct jats *j)
         .keywords = old.keywords,
         .links = old.links,
         .precedence = {.sequence = j->in->sequence}};
-    j->pushed = false;
+    j->pushed = j->starved = false;
     med_arena_reset(j->arena);
     med_jats_text_begin(&j->text, j->arena);
 }

@@ -1,7 +1,9 @@
 #include "index/ingest/tree.h"
 
-static enum med_code no_memory(struct med_err *err)
+enum med_code med_tree_no_memory(const struct med_arena *arena, struct med_err *err)
 {
+    if (med_arena_used(arena) < MED_DOC_ARENA_BYTES_MAX / 2)
+        return med_fail(err, MED_E_NOMEM, "out of memory for a record");
     return med_fail(err, MED_E_LIMIT, "the record needs more than %llu MiB of memory",
         MED_DOC_ARENA_BYTES_MAX / MED_MIB);
 }
@@ -26,7 +28,7 @@ enum med_code med_tree_begin(
 {
     *tree = (struct med_tree){.arena = arena, .ignored = ignored};
     tree->root = tree->open = append(tree);
-    return tree->root ? MED_OK : no_memory(err);
+    return tree->root ? MED_OK : med_tree_no_memory(arena, err);
 }
 
 static bool copy(struct med_arena *arena, struct med_str from, struct med_str *to)
@@ -43,17 +45,18 @@ static enum med_code on_start(void *ctx, const struct med_xml_element *element, 
         return MED_OK;
     }
     struct med_node *node = append(tree);
-    if (!node || !copy(tree->arena, element->name, &node->name)) return no_memory(err);
+    if (!node || !copy(tree->arena, element->name, &node->name))
+        return med_tree_no_memory(tree->arena, err);
     if (element->attr_count > 0) {
         node->attrs = med_arena_calloc(tree->arena, element->attr_count, sizeof *node->attrs);
-        if (!node->attrs) return no_memory(err);
+        if (!node->attrs) return med_tree_no_memory(tree->arena, err);
     }
     for (size_t i = 0; i < element->attr_count; i++) {
         const struct med_xml_attr *from = &element->attrs[i];
         struct med_xml_attr *to = &node->attrs[i];
         if (!copy(tree->arena, from->name, &to->name) ||
             !copy(tree->arena, from->value, &to->value))
-            return no_memory(err);
+            return med_tree_no_memory(tree->arena, err);
     }
     node->attr_count = element->attr_count;
     tree->open = node;
@@ -76,7 +79,8 @@ static enum med_code on_text(void *ctx, struct med_str text, struct med_err *err
     struct med_tree *tree = ctx;
     if (tree->ignored_depth > 0 || text.len == 0) return MED_OK;
     struct med_node *node = append(tree);
-    return node && copy(tree->arena, text, &node->text) ? MED_OK : no_memory(err);
+    return node && copy(tree->arena, text, &node->text) ? MED_OK
+                                                        : med_tree_no_memory(tree->arena, err);
 }
 
 struct med_xml_handler med_tree_handler(struct med_tree *tree)

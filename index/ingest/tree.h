@@ -25,6 +25,10 @@ enum med_code med_tree_begin(struct med_tree *tree, struct med_arena *arena, con
 /* Callbacks that build it; ctx is the tree. */
 struct med_xml_handler med_tree_handler(struct med_tree *tree);
 
+/* What a failed allocation in the record's arena (of MED_DOC_ARENA_BYTES_MAX) means: MED_E_LIMIT for a record that filled it,
+ * which then is skipped, MED_E_NOMEM when the system had no more. */
+enum med_code med_tree_no_memory(const struct med_arena *arena, struct med_err *err) MED_CHECK;
+
 bool med_node_is(const struct med_node *node, const char *name); /* NULL-safe */
 bool med_node_in(const struct med_node *node, const char *const *names); /* NULL-terminated list */
 struct med_str med_node_attr(const struct med_node *node, const char *name);

@@ -5,12 +5,11 @@
 #include "common/rng.h"
 #include "common/unicode.h"
 #include "index/document/text.h"
+#include "tests/support/support.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -347,9 +346,7 @@ static struct med_doc random_doc(struct med_rng *rng, struct med_arena *arena)
 static void random_documents_keep_every_promise(void **state)
 {
     (void)state;
-    const char *given = getenv("MEDICUS_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("MEDICUS_SEED=%llu\n", (unsigned long long)seed);
+    uint64_t seed = med_test_seed();
     struct med_arena *arena = new_arena();
     for (uint64_t i = 0; i < 400; i++) {
         struct med_rng rng;
