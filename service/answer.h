@@ -1,0 +1,62 @@
+/* Rendering of answers, shared by the command line and the HTTP routes: the same bytes on both. */
+#pragma once
+
+#include "common/json.h"
+#include "service/search_params.h"
+
+struct view {
+    struct med_str public_url; /* without a slash at its end */
+    bool pretty;
+    bool color; /* text on a terminal */
+};
+#define PUBLIC_URL_DEFAULT "http://127.0.0.1:8080"
+struct med_str public_url_of(const char *given); /* NULL = the default; cuts slashes at the end */
+
+/* --- search: one answer --- */
+void answer_json(const struct view *view, const struct search_params *params,
+    const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out);
+void answer_text(const struct view *view, const struct search_params *params,
+    const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out);
+
+/* --- fetch: one document or passage --- */
+#define FETCH_SECTIONS_MAX 32
+struct fetch_params {
+    struct med_str sections[FETCH_SECTIONS_MAX]; /* headings or heading paths; none = everything */
+    size_t section_count;
+    uint64_t max_tokens; /* 0 = everything; a token counts as 4 characters */
+};
+/* "Methods, Results > Harms"; the names are borrowed. */
+enum med_code fetch_params_sections(
+    struct fetch_params *params, struct med_str list, struct med_err *err) MED_CHECK;
+
+/* The part of a document that was asked for. */
+struct selection {
+    struct med_span *spans; /* of the canonical text, in order */
+    size_t count;
+    struct med_str text; /* the spans, joined by blank lines */
+    bool truncated;      /* max_tokens cut it, at the byte: */
+    uint32_t cut;
+};
+/* In the arena. MED_E_NOT_FOUND names the sections that there are. */
+enum med_code document_select(const struct med_fetched *fetched, const struct fetch_params *params,
+    struct med_arena *arena, struct selection *ret_selection, struct med_err *err) MED_CHECK;
+
+void document_json(const struct view *view, const struct med_fetched *fetched,
+    const struct selection *selection, struct med_jw *w);
+void document_text(const struct view *view, const struct med_fetched *fetched,
+    const struct selection *selection, struct med_buf *out);
+void document_markdown(const struct view *view, const struct med_fetched *fetched,
+    const struct selection *selection, struct med_buf *out);
+
+/* --- parts that search and fetch share --- */
+void percent_encode(struct med_str s, struct med_buf *out); /* all but unreserved characters */
+/* The document's own address, or the server's for it. */
+void document_url(
+    const struct view *view, struct med_str own_url, struct med_str id, struct med_buf *out);
+void flags_json(uint32_t flags, struct med_jw *w);
+void flags_text(uint32_t flags, struct med_buf *out);                   /* " [retracted]..." */
+void author_name(const struct med_author *author, struct med_buf *out); /* "Family I" */
+void authors_text(const struct med_doc *doc, size_t shown, struct med_buf *out);
+void date_text(struct med_date date, struct med_buf *out); /* "2019-03" */
+/* Keys of citation data: authors, journal, publication date, doi, pmid, pmcid. */
+void citation_json(const struct med_doc *doc, struct med_jw *w);

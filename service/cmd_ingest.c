@@ -1,0 +1,111 @@
+/* medicus ingest: files -> store, with a summary and the records that were skipped. */
+#include "common/json.h"
+#include "common/limits.h"
+#include "index/ingest/ingest.h"
+#include "service/command.h"
+#include "service/progress_bar.h"
+#include "service/stop.h"
+#include "service/workspace.h"
+
+#include <stdio.h>
+
+#define PROBLEMS_SHOWN 20
+
+struct problems {
+    const struct options *options;
+    struct progress_bar *bar;
+    uint64_t count;
+};
+
+static void on_problem(
+    void *ctx, const char *file, uint64_t offset, uint64_t line, const char *reason)
+{
+    struct problems *p = ctx;
+    if (p->count++ >= PROBLEMS_SHOWN) return;
+    progress_bar_clear(p->bar);
+    if (line)
+        say(p->options, "skipped: %s, line %llu, byte %llu: %s", file, (unsigned long long)line,
+            (unsigned long long)offset, reason);
+    else
+        say(p->options, "skipped: %s: %s", file, reason);
+}
+
+static enum med_code print_summary(
+    const struct options *options, const struct med_ingest_summary *s, struct med_err *err)
+{
+    struct med_buf out;
+    med_buf_init(&out, MED_MIB);
+    if (options->json) {
+        struct med_jw w = med_jw_of(&out, false);
+        med_jw_object(&w);
+        med_jw_kint(&w, "added", (long long)s->added);
+        med_jw_kint(&w, "updated", (long long)s->updated);
+        med_jw_kint(&w, "unchanged", (long long)s->unchanged);
+        med_jw_kint(&w, "older", (long long)s->older);
+        med_jw_kint(&w, "deleted", (long long)s->deleted);
+        med_jw_kint(&w, "skipped", (long long)s->skipped);
+        med_jw_kint(&w, "records", (long long)s->records);
+        med_jw_kint(&w, "files", (long long)s->files);
+        med_jw_kint(&w, "bytes", (long long)s->bytes_read);
+        med_jw_object_end(&w);
+        med_buf_putc(&out, '\n');
+    } else {
+        med_buf_printf(&out,
+            "added %llu, updated %llu, unchanged %llu, older %llu, deleted %llu, skipped %llu "
+            "(%llu records in %llu files)\n",
+            (unsigned long long)s->added, (unsigned long long)s->updated,
+            (unsigned long long)s->unchanged, (unsigned long long)s->older,
+            (unsigned long long)s->deleted, (unsigned long long)s->skipped,
+            (unsigned long long)s->records, (unsigned long long)s->files);
+    }
+    enum med_code code = command_print(&out, err);
+    med_buf_free(&out);
+    return code;
+}
+
+/* Nothing usable is not a success: a wrong path or format should not look like a finished load. */
+static enum med_code judge(const struct med_ingest_summary *s, struct med_err *err)
+{
+    if (s->added + s->updated + s->unchanged + s->older + s->deleted) return MED_OK;
+    if (s->skipped)
+        return med_fail(err, MED_E_INVALID,
+            "none of the %llu records could be read; the reasons are above",
+            (unsigned long long)s->skipped);
+    return med_fail(err, MED_E_INVALID,
+        "no documents found: give PubMed or JATS XML, guidelines (Markdown, HTML, text) or JSON "
+        "Lines, plain or gzipped");
+}
+
+enum med_code cmd_ingest(const struct options *options, struct med_err *err)
+{
+    if (options->arg_count == 0)
+        return med_fail(
+            err, MED_E_USAGE, "what should be read? Give files, folders or - for stdin");
+    struct workspace w;
+    enum med_code code = workspace_open(options, WORKSPACE_CREATE, &w, err);
+    if (code) return code;
+    struct progress_bar bar;
+    progress_bar_init(&bar, options->quiet);
+    stop_on_signals();
+    struct problems problems = {.options = options, .bar = &bar};
+    struct med_ingest_options ingest = {.source_name = med_str_of(options->source_name),
+        .progress = &bar.progress,
+        .problem = on_problem,
+        .problem_ctx = &problems};
+    struct med_ingest_summary summary = {0};
+    code = med_ingest(w.store, options->args, options->arg_count, &ingest, &summary, err);
+    progress_bar_clear(&bar);
+    if (problems.count > PROBLEMS_SHOWN)
+        say(options, "... and %llu more", (unsigned long long)(problems.count - PROBLEMS_SHOWN));
+    struct med_err print_err;
+    enum med_code printed = print_summary(options, &summary, &print_err);
+    if (!code && printed) {
+        *err = print_err;
+        code = printed;
+    }
+    if (!code) code = judge(&summary, err);
+    if (!code && summary.added + summary.updated + summary.deleted)
+        say(options, "`medicus build --data %s` makes it searchable", options->data);
+    workspace_close(&w);
+    return code;
+}

@@ -1,0 +1,123 @@
+/* medicus serve: puts the parts together, runs until a signal, stops gracefully. */
+#include "common/clock.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/parallel.h"
+#include "service/command.h"
+#include "service/server.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+/* A stop answers what was accepted, but not for longer than this; the process then still needs a
+ * moment to free its memory within the documented 5 seconds. */
+#define STOP_DEADLINE_MS 4000
+
+static atomic_bool stop;
+static struct http_server *stopped_server; /* set before the signals are caught */
+
+static void on_signal(int number)
+{
+    (void)number;
+    atomic_store(&stop, true);
+    http_server_wake(stopped_server);
+}
+
+static enum med_code set_up_log(const struct options *options, struct med_err *err)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    struct med_str format = med_str_of(options->log_format), level = med_str_of(options->log_level);
+    bool json = med_str_eq(format, MED_STR("json"));
+    if (!json && !med_str_eq(format, MED_STR("text")))
+        return med_fail(err, MED_E_USAGE, "--log-format is text or json");
+    for (int i = 0; i < 4; i++) {
+        if (!med_str_eq(level, med_str_of(levels[i]))) continue;
+        enum med_log_level least = options->quiet ? MED_LOG_ERROR : (enum med_log_level)i;
+        med_log_setup(least, json ? MED_LOG_JSON : MED_LOG_TEXT);
+        return MED_OK;
+    }
+    return med_fail(err, MED_E_USAGE, "--log-level is debug, info, warn or error");
+}
+
+static struct http_options http_options_of(const struct options *o)
+{
+    return (struct http_options){.listen = o->listen,
+        .allow_public = o->allow_public,
+        .io_threads = (unsigned)o->io_threads,
+        .workers = o->threads ? (unsigned)o->threads : med_cpu_count(),
+        .queue_depth = o->queue_depth,
+        .connections_max = o->connections,
+        .body_bytes_max = o->request_bytes,
+        .header_count_max = MED_HEADER_COUNT_MAX + 1,
+        .target_bytes_max = MED_URL_BYTES_MAX,
+        .header_deadline_ms = o->header_deadline_ms,
+        .body_deadline_ms = o->body_deadline_ms,
+        .idle_ms = o->idle_ms,
+        .stop_deadline_ms = STOP_DEADLINE_MS};
+}
+
+/* Each connection is a descriptor, and a generation needs some for its files. */
+static void raise_descriptor_limit(uint64_t connections)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    rlim_t wanted = connections + 1024;
+    if (limit.rlim_cur >= wanted) return;
+    limit.rlim_cur =
+        limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        med_log(MED_LOG_WARN, "limits",
+            "only %llu file descriptors are allowed; fewer than %llu connections can be open",
+            (unsigned long long)limit.rlim_cur, (unsigned long long)connections);
+}
+
+static void catch_signals(struct http_server *http)
+{
+    stopped_server = http;
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+static enum med_code run(const struct options *options, struct server *server, struct med_err *err)
+{
+    struct http_options http_options = http_options_of(options);
+    struct http_app app = router_app(server);
+    char own_url[128];
+    raise_descriptor_limit(options->connections);
+    enum med_code code = http_server_new(&http_options, &app, &server->http, err);
+    if (code) return code;
+    snprintf(own_url, sizeof own_url, "http://%s", http_server_address(server->http));
+    server->public_url = public_url_of(options->public_url ? options->public_url : own_url);
+    catch_signals(server->http);
+    fprintf(stderr, "listening on %s\n", own_url);
+    code = http_server_run(server->http, &stop, err);
+    http_server_free(&server->http);
+    med_log(MED_LOG_INFO, "stop", "stopped");
+    return code;
+}
+
+enum med_code cmd_serve(const struct options *options, struct med_err *err)
+{
+    if (options->arg_count) return med_fail(err, MED_E_USAGE, "serve takes no arguments");
+    if (!options->data || !*options->data)
+        return med_fail(
+            err, MED_E_USAGE, "which data folder? Give --data FOLDER or set MEDICUS_DATA");
+    enum med_code code = set_up_log(options, err);
+    if (code) return code;
+    struct server *server = med_calloc(1, sizeof *server);
+    if (!server) return med_fail(err, MED_E_NOMEM, "out of memory for the server");
+    server->limits = (struct gate_limits){
+        .target_bytes_max = MED_URL_BYTES_MAX, .body_bytes_max = options->request_bytes};
+    server->access_log = options->access_log;
+    server->start_unix_s = med_unix_time_s();
+    if (getrandom(&server->id_seed, sizeof server->id_seed, 0) < 0) server->id_seed = med_now_ns();
+    code = serving_new(options->data, options->wait, &server->serving, err);
+    if (!code) code = run(options, server, err);
+    serving_free(&server->serving);
+    med_free(server);
+    return code;
+}

@@ -1,0 +1,617 @@
+/* The adapter over libmicrohttpd (the only file that includes it).
+ *
+ * One record per connection (struct connection) carries its deadline; one per request (struct
+ * exchange) lives from the request line to the end of the answer.
+ *
+ *   FRESH --request line--> BUSY --answer taken--> IDLE --request line--> BUSY ...
+ *
+ * The phase and the deadline belong to the connection's I/O thread; the reaper only compares the
+ * deadline with the clock and shuts the socket down, which makes libmicrohttpd close it. The list
+ * of connections has one lock, taken when one comes or goes and by the reaper.
+ *
+ * libmicrohttpd unescapes targets, accepts conflicting framing and hides stray bytes. It is told
+ * not to unescape; the target is copied when the request line is complete; the application's gate
+ * sees every header field. */
+#include "service/http_server.h"
+
+#include "common/clock.h"
+#include "common/limits.h"
+#include "common/mem.h"
+#include "service/listener.h"
+#include "service/worker_pool.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECTION_MEMORY_BYTES (48 * MED_KIB) /* request line and header fields */
+#define SWALLOWED_BODIES 16 /* of a refused request, so that the client can read the answer */
+#define REAP_EVERY_MS 200
+#define FRESH_GRACE_MS 250 /* at a stop, for connections that have not said anything yet */
+#define REAPED UINT64_MAX
+
+enum phase { PHASE_FRESH, PHASE_BUSY, PHASE_IDLE };
+
+struct connection {
+    struct http_server *server;
+    struct connection *next, *prev;
+    int fd;
+    _Atomic uint64_t deadline_ns; /* 0 = none; REAPED = shut down by the reaper */
+    atomic_int phase;
+};
+
+enum step { STEP_HEADER, STEP_BODY, STEP_WORKING, STEP_ANSWERED, STEP_SENT };
+
+struct exchange {
+    struct http_server *server;
+    struct MHD_Connection *mhd;
+    struct connection *connection;
+    enum step step;
+    bool refused; /* the answer is ready; the body is dropped */
+    bool overflow;
+    uint64_t body_bytes;
+    const char *uri; /* in libmicrohttpd's buffer, only compared */
+    struct http_request request;
+    struct http_response response;
+    char *target;
+};
+
+struct http_server {
+    struct http_options options;
+    const struct http_app *app;
+    struct listener listener;
+    struct MHD_Daemon *daemon;
+    struct worker_pool *pool;
+    int wake_fd;
+    pthread_t reaper;
+    bool reaper_runs;
+    atomic_bool reaper_stop, draining;
+    pthread_mutex_t mutex; /* guards the list */
+    struct connection *connections;
+    atomic_size_t open_count;
+    atomic_uint_fast64_t accepted, refused, reaped;
+};
+
+/* --- small pieces --- */
+
+bool http_header_get(const struct http_request *request, const char *name, struct med_str *ret)
+{
+    struct med_str wanted = med_str_of(name);
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (!med_str_eq_nocase(request->headers[i].name, wanted)) continue;
+        *ret = request->headers[i].value;
+        return true;
+    }
+    return false;
+}
+
+void http_response_header(struct http_response *r, const char *name, const char *fmt, ...)
+{
+    if (r->header_count == HTTP_RESPONSE_HEADERS_MAX) return;
+    va_list args;
+    va_start(args, fmt);
+    r->headers[r->header_count].name = name;
+    vsnprintf(r->headers[r->header_count].value, sizeof r->headers[0].value, fmt, args);
+    va_end(args);
+    r->header_count++;
+}
+
+static void set_deadline(struct connection *c, uint64_t ms)
+{
+    if (!c) return;
+    uint64_t at = ms ? med_now_ns() + ms * 1000000ull : 0;
+    uint64_t was = atomic_load(&c->deadline_ns);
+    while (was != REAPED && !atomic_compare_exchange_weak(&c->deadline_ns, &was, at)) {
+    }
+}
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+/* --- connections --- */
+
+static void on_connection(
+    void *cls, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *s = cls;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct connection *c = med_calloc(1, sizeof *c);
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *context = c;
+        if (!c || !info) return;
+        c->server = s;
+        c->fd = info->connect_fd;
+        set_deadline(c, s->options.header_deadline_ms);
+        pthread_mutex_lock(&s->mutex);
+        c->next = s->connections;
+        if (c->next) c->next->prev = c;
+        s->connections = c;
+        pthread_mutex_unlock(&s->mutex);
+        return;
+    }
+    struct connection *c = *context;
+    atomic_fetch_sub(&s->open_count, 1);
+    if (!c) return;
+    pthread_mutex_lock(&s->mutex);
+    if (c->prev)
+        c->prev->next = c->next;
+    else if (s->connections == c)
+        s->connections = c->next;
+    if (c->next) c->next->prev = c->prev;
+    pthread_mutex_unlock(&s->mutex);
+    med_free(c);
+}
+
+/* A client that was too slow with its request hears why; the answer is short enough for the
+ * socket's buffer. Nothing else is being sent at this time. */
+static void send_timeout(int fd)
+{
+    static const char body[] =
+        "{\"type\":\"/problems/request-timeout\",\"title\":\"The request took too long to arrive\","
+        "\"status\":408,\"next\":\"Send the whole request without pauses.\"}\n";
+    char text[512];
+    int len = snprintf(text, sizeof text,
+        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n"
+        "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
+        sizeof body - 1, body);
+    (void)!send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void reap(struct http_server *s)
+{
+    uint64_t now = med_now_ns();
+    pthread_mutex_lock(&s->mutex);
+    for (struct connection *c = s->connections; c; c = c->next) {
+        uint64_t deadline = atomic_load(&c->deadline_ns);
+        if (deadline == 0 || deadline == REAPED || deadline > now) continue;
+        if (!atomic_compare_exchange_strong(&c->deadline_ns, &deadline, REAPED)) continue;
+        if (atomic_load(&c->phase) == PHASE_FRESH) send_timeout(c->fd);
+        (void)shutdown(c->fd, SHUT_RDWR);
+        atomic_fetch_add(&s->reaped, 1);
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void *reaper_main(void *arg)
+{
+    struct http_server *s = arg;
+    while (!atomic_load(&s->reaper_stop)) {
+        reap(s);
+        usleep(REAP_EVERY_MS * 1000);
+    }
+    return NULL;
+}
+
+/* --- a request's stations --- */
+
+static size_t keep_escaped(void *cls, struct MHD_Connection *mhd, char *text)
+{
+    (void)cls;
+    (void)mhd;
+    return strlen(text);
+}
+
+/* The request line is complete. NULL when out of memory: on_request then closes the connection. */
+static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+    struct http_server *s = cls;
+    struct exchange *x = med_calloc(1, sizeof *x);
+    if (!x) return NULL;
+    struct med_str target = med_str_of(uri);
+    x->server = s;
+    x->mhd = mhd;
+    x->uri = uri;
+    x->connection = connection_of(mhd);
+    x->target = med_strndup(target.ptr ? target.ptr : "", target.len);
+    x->request.headers = med_calloc(s->options.header_count_max, sizeof(struct http_header));
+    if (!x->target || !x->request.headers) {
+        med_free(x->target);
+        med_free(x->request.headers);
+        med_free(x);
+        return NULL;
+    }
+    med_buf_init(&x->request.body, s->options.body_bytes_max);
+    med_buf_init(&x->response.body, MED_RESPONSE_BYTES_MAX);
+    x->request.header_count_max = s->options.header_count_max;
+    struct med_str copy = {.ptr = x->target, .len = target.len};
+    size_t mark = 0;
+    while (mark < copy.len && copy.ptr[mark] != '?') mark++;
+    x->request.target = copy;
+    x->request.path = med_str_sub(copy, 0, mark);
+    if (mark < copy.len) x->request.query = med_str_sub(copy, mark + 1, copy.len);
+    if (x->connection) {
+        /* The first request's deadline counts from the connection; later ones' from here. */
+        if (atomic_load(&x->connection->phase) != PHASE_FRESH) {
+            atomic_store(&x->connection->phase, PHASE_BUSY);
+            set_deadline(x->connection, s->options.header_deadline_ms);
+        }
+    }
+    return x;
+}
+
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *key,
+    size_t key_len, const char *value, size_t value_len)
+{
+    struct http_request *r = cls;
+    (void)kind;
+    if (r->header_count == r->header_count_max) return MHD_NO;
+    r->headers[r->header_count++] = (struct http_header){
+        .name = {.ptr = key, .len = key_len}, .value = {.ptr = value, .len = value_len}};
+    return MHD_YES;
+}
+
+/* Field names and values lie one behind the other in the buffer, with line ends overwritten by
+ * NULs. Anything else between them is a NUL that the client sent, or a folded line. */
+static bool stray_bytes(const struct http_request *r)
+{
+    for (size_t i = 0; i < r->header_count; i++) {
+        struct med_str value = r->headers[i].value;
+        if (!value.ptr) continue;
+        const char *end = value.ptr + value.len;
+        const char *next = i + 1 < r->header_count ? r->headers[i + 1].name.ptr : end + 2;
+        if (next < end || next > end + CONNECTION_MEMORY_BYTES) return true;
+        for (const char *p = end; p < next; p++) {
+            if (*p) return true;
+        }
+    }
+    return false;
+}
+
+static void read_header(
+    struct exchange *x, const char *url, const char *method, const char *version)
+{
+    struct http_request *r = &x->request;
+    r->start_ns = med_now_ns();
+    r->method = med_str_of(method);
+    r->version = med_str_of(version);
+    MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, take_header, r);
+    const char *line_uri = x->uri;
+    r->odd_request_line = !line_uri || url != line_uri || method + r->method.len + 1 != line_uri ||
+                          line_uri + r->target.len + 1 != version || stray_bytes(r);
+}
+
+static enum MHD_Result send_answer(struct exchange *x)
+{
+    struct http_response *r = &x->response;
+    struct http_server *s = x->server;
+    if (med_buf_status(&r->body, NULL) != MED_OK) {
+        /* Too large or out of memory: never a cut answer. */
+        med_buf_reset(&r->body);
+        r->status = 500;
+        r->content_type = NULL;
+    }
+    struct MHD_Response *mhd = r->body.data
+                                   ? MHD_create_response_from_buffer_with_free_callback(
+                                         r->body.len, r->body.data, med_free)
+                                   : MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+    if (!mhd) return MHD_NO;
+    size_t body_len = r->body.len;
+    bool ok = true;
+    if (r->content_type)
+        ok &= MHD_add_response_header(mhd, "Content-Type", r->content_type) == MHD_YES;
+    for (size_t i = 0; i < r->header_count; i++)
+        ok &= MHD_add_response_header(mhd, r->headers[i].name, r->headers[i].value) == MHD_YES;
+    if (r->close || atomic_load(&s->draining))
+        ok &= MHD_add_response_header(mhd, "Connection", "close") == MHD_YES;
+    /* The body belongs to libmicrohttpd now; its length stays for metrics and logs. */
+    med_buf_init(&r->body, 0);
+    r->body.len = body_len;
+    x->step = STEP_ANSWERED;
+    set_deadline(x->connection, s->options.body_deadline_ms);
+    s->app->done(s->app->ctx, &x->request, r);
+    enum MHD_Result queued = ok ? MHD_queue_response(x->mhd, (unsigned)r->status, mhd) : MHD_NO;
+    MHD_destroy_response(mhd);
+    return queued;
+}
+
+/* A refused request's body is read and dropped, within reason: closing a socket with unread bytes
+ * makes the client lose the answer. Without a body the connection can be kept. */
+static bool worth_swallowing(const struct exchange *x)
+{
+    struct med_str value;
+    unsigned long long len;
+    const struct http_request *r = &x->request;
+    if (x->response.close || http_header_get(r, "Expect", &value)) return false;
+    if (!http_header_get(r, "Content-Length", &value)) return true;
+    return med_str_to_u64(value, &len) &&
+           len <= SWALLOWED_BODIES * x->server->options.body_bytes_max;
+}
+
+static enum MHD_Result on_header(struct exchange *x)
+{
+    struct http_server *s = x->server;
+    if (x->connection) atomic_store(&x->connection->phase, PHASE_BUSY);
+    x->step = STEP_BODY;
+    x->refused = !s->app->begin(s->app->ctx, &x->request, &x->response);
+    if (x->refused && !worth_swallowing(x)) return send_answer(x);
+    set_deadline(x->connection, s->options.body_deadline_ms);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_body(struct exchange *x, const char *data, size_t len)
+{
+    struct http_server *s = x->server;
+    x->body_bytes += len;
+    if (x->body_bytes > SWALLOWED_BODIES * s->options.body_bytes_max) return MHD_NO;
+    if (x->body_bytes > s->options.body_bytes_max) x->overflow = true;
+    if (!x->overflow && !x->refused) med_buf_append(&x->request.body, data, len);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_complete(struct exchange *x)
+{
+    struct http_server *s = x->server;
+    const struct http_app *app = s->app;
+    set_deadline(x->connection, 0);
+    if (x->refused) return send_answer(x);
+    if (x->overflow) {
+        app->too_large(app->ctx, &x->request, &x->response);
+        return send_answer(x);
+    }
+    if (med_buf_status(&x->request.body, NULL) != MED_OK) return MHD_NO;
+    if (app->quick(app->ctx, &x->request, &x->response)) return send_answer(x);
+    /* Suspended first: a worker may be done before submit returns. */
+    x->step = STEP_WORKING;
+    x->request.queued_ns = med_now_ns();
+    MHD_suspend_connection(x->mhd);
+    if (!worker_pool_submit(s->pool, x)) {
+        app->overloaded(app->ctx, &x->request, &x->response);
+        MHD_resume_connection(x->mhd);
+    }
+    return MHD_YES;
+}
+
+static void on_worker(void *ctx, void *state, void *job)
+{
+    struct http_server *s = ctx;
+    struct exchange *x = job;
+    uint64_t begin = med_now_ns();
+    x->request.queued_ns = begin - x->request.queued_ns;
+    s->app->work(s->app->ctx, state, &x->request, &x->response);
+    x->request.work_ns = med_now_ns() - begin;
+    MHD_resume_connection(x->mhd);
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+    const char *method, const char *version, const char *data, size_t *len, void **context)
+{
+    struct exchange *x = *context;
+    (void)cls;
+    (void)mhd;
+    if (!x) return MHD_NO;
+    switch (x->step) {
+    case STEP_HEADER: read_header(x, url, method, version); return on_header(x);
+    case STEP_BODY:
+        if (*len == 0) return on_complete(x);
+        size_t taken = *len;
+        *len = 0;
+        return on_body(x, data, taken);
+    case STEP_WORKING: return send_answer(x);
+    case STEP_ANSWERED:
+    case STEP_SENT: break;
+    }
+    return MHD_NO;
+}
+
+static void on_completed(
+    void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode why)
+{
+    struct exchange *x = *context;
+    (void)cls;
+    (void)mhd;
+    (void)why;
+    *context = NULL;
+    if (!x) return;
+    if (x->connection) {
+        atomic_store(&x->connection->phase, PHASE_IDLE);
+        set_deadline(x->connection, x->server->options.idle_ms);
+    }
+    if (x->response.body.data) med_buf_free(&x->response.body);
+    med_buf_free(&x->request.body);
+    med_free(x->request.headers);
+    med_free(x->target);
+    med_free(x);
+}
+
+/* --- the server --- */
+
+static enum med_code worker_state_new(void *ctx, void **ret_state, struct med_err *err)
+{
+    struct http_server *s = ctx;
+    return s->app->worker_new(s->app->ctx, ret_state, err);
+}
+
+static void worker_state_free(void *ctx, void *state)
+{
+    struct http_server *s = ctx;
+    s->app->worker_free(s->app->ctx, state);
+}
+
+static enum med_code start_daemon(struct http_server *s, struct med_err *err)
+{
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                     MHD_USE_NO_LISTEN_SOCKET;
+    /* The accepting thread keeps the real limit; libmicrohttpd divides its own among threads. */
+    unsigned limit = (unsigned)s->options.connections_max * s->options.io_threads + 64;
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_THREAD_POOL_SIZE,
+        s->options.io_threads, MHD_OPTION_CONNECTION_LIMIT, limit,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_URI_LOG_CALLBACK, on_request_line,
+        s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_END);
+    if (!s->daemon)
+        return med_fail(err, MED_E_INTERNAL,
+            "libmicrohttpd does not start; are there enough file "
+            "descriptors and threads?");
+    return MED_OK;
+}
+
+static enum med_code start(struct http_server *s, struct med_err *err)
+{
+    s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (s->wake_fd < 0) return med_fail_errno(err, errno, "cannot make an event descriptor");
+    struct worker_pool_options pool = {.threads = s->options.workers,
+        .depth = s->options.queue_depth,
+        .ctx = s,
+        .state_new = worker_state_new,
+        .state_free = worker_state_free,
+        .run = on_worker};
+    enum med_code code = worker_pool_new(&pool, &s->pool, err);
+    if (!code) code = start_daemon(s, err);
+    if (code) return code;
+    int failed = pthread_create(&s->reaper, NULL, reaper_main, s);
+    if (failed) return med_fail_errno(err, failed, "cannot start a thread");
+    s->reaper_runs = true;
+    return MED_OK;
+}
+
+enum med_code http_server_new(const struct http_options *options, const struct http_app *app,
+    struct http_server **ret_server, struct med_err *err)
+{
+    struct http_server *s = med_calloc(1, sizeof *s);
+    if (!s) return med_fail(err, MED_E_NOMEM, "out of memory for the server");
+    s->options = *options;
+    s->app = app;
+    s->wake_fd = -1;
+    s->listener.fd = -1;
+    pthread_mutex_init(&s->mutex, NULL);
+    enum med_code code = listener_open(options->listen, options->allow_public, &s->listener, err);
+    if (!code) code = start(s, err);
+    if (code) {
+        http_server_free(&s);
+        return code;
+    }
+    *ret_server = s;
+    return MED_OK;
+}
+
+const char *http_server_address(const struct http_server *s)
+{
+    return s->listener.address;
+}
+
+static void refuse_connection(struct http_server *s, int fd)
+{
+    static const char text[] =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+        "Content-Length: 172\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+        "{\"type\":\"/problems/overloaded\",\"title\":\"Too many requests at once\",\"status\":503,"
+        "\"detail\":\"too many connections\",\"next\":\"Wait for the seconds in Retry-After, then "
+        "try again.\"}";
+    (void)!send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+    atomic_fetch_add(&s->refused, 1);
+}
+
+/* Takes everybody who waits. */
+static void accept_all(struct http_server *s)
+{
+    for (;;) {
+        int fd = listener_accept(&s->listener);
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
+        if (fd < 0) {
+            /* Out of descriptors or memory: those who wait must wait a little longer. */
+            if (errno != EAGAIN) usleep(20000);
+            return;
+        }
+        if (atomic_load(&s->open_count) >= s->options.connections_max) {
+            refuse_connection(s, fd);
+            continue;
+        }
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof peer;
+        (void)getpeername(fd, (struct sockaddr *)&peer, &len);
+        atomic_fetch_add(&s->open_count, 1);
+        atomic_fetch_add(&s->accepted, 1);
+        /* It closes fd when it fails. */
+        if (MHD_add_connection(s->daemon, fd, (struct sockaddr *)&peer, len) != MHD_YES)
+            atomic_fetch_sub(&s->open_count, 1);
+    }
+}
+
+/* Connections that owe or are about to owe an answer. */
+static size_t count_busy(struct http_server *s, bool grace)
+{
+    size_t busy = 0, listed = 0;
+    pthread_mutex_lock(&s->mutex);
+    for (struct connection *c = s->connections; c; c = c->next, listed++) {
+        int unread = 0, phase = atomic_load(&c->phase);
+        (void)ioctl(c->fd, FIONREAD, &unread);
+        busy += phase == PHASE_BUSY || unread > 0 || (grace && phase == PHASE_FRESH);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    /* Those that libmicrohttpd has not looked at yet. */
+    return busy + (grace && atomic_load(&s->open_count) > listed);
+}
+
+static void drain(struct http_server *s)
+{
+    accept_all(s);
+    listener_close(&s->listener);
+    atomic_store(&s->draining, true);
+    uint64_t begin = med_now_ns();
+    unsigned quiet = 0;
+    while (quiet < 3) {
+        uint64_t passed_ms = (med_now_ns() - begin) / 1000000;
+        if (passed_ms > s->options.stop_deadline_ms) break;
+        quiet = count_busy(s, passed_ms < FRESH_GRACE_MS) ? 0 : quiet + 1;
+        usleep(10000);
+    }
+}
+
+enum med_code http_server_run(struct http_server *s, const atomic_bool *stop, struct med_err *err)
+{
+    while (!atomic_load(stop)) {
+        struct pollfd fds[2] = {
+            {.fd = s->listener.fd, .events = POLLIN}, {.fd = s->wake_fd, .events = POLLIN}};
+        int ready = poll(fds, 2, 1000);
+        if (ready < 0 && errno != EINTR) return med_fail_errno(err, errno, "cannot poll");
+        if (ready > 0 && fds[0].revents) accept_all(s);
+    }
+    drain(s);
+    return MED_OK;
+}
+
+void http_server_wake(struct http_server *s)
+{
+    uint64_t one = 1;
+    (void)!write(s->wake_fd, &one, sizeof one);
+}
+
+struct http_stats http_server_stats(const struct http_server *s)
+{
+    return (struct http_stats){.connections = atomic_load(&s->open_count),
+        .queue_depth = worker_pool_waiting(s->pool),
+        .accepted = atomic_load(&s->accepted),
+        .refused = atomic_load(&s->refused),
+        .reaped = atomic_load(&s->reaped)};
+}
+
+void http_server_free(struct http_server **server)
+{
+    struct http_server *s = *server;
+    *server = NULL;
+    if (!s) return;
+    listener_close(&s->listener);
+    atomic_store(&s->reaper_stop, true);
+    if (s->reaper_runs) pthread_join(s->reaper, NULL);
+    /* Workers first: libmicrohttpd must not be stopped while connections are suspended. */
+    if (s->pool) worker_pool_stop(s->pool);
+    if (s->daemon) MHD_stop_daemon(s->daemon);
+    worker_pool_free(&s->pool);
+    if (s->wake_fd >= 0) close(s->wake_fd);
+    pthread_mutex_destroy(&s->mutex);
+    med_free(s);
+}

@@ -1,0 +1,104 @@
+/* HTTP/1.1 over libmicrohttpd: sockets, framing, deadlines, threads. It knows nothing of searches.
+ *
+ * Threads: one accepts (the caller of http_server_run), a few read and write sockets, a bounded
+ * pool computes (worker_pool.h), one reaps connections that miss a deadline. A request travels:
+ *
+ *   header complete -> app.begin (I/O thread)  refuse at once, or take the body
+ *   body complete   -> app.quick (I/O thread)  answer at once, or
+ *                      queue full? -> app.overloaded : connection suspended, app.work (worker),
+ *                      connection resumed
+ *   answer handed to libmicrohttpd -> app.done (I/O thread), for metrics and logs
+ *
+ * libmicrohttpd's own timeout counts inactivity only, so every connection has an absolute deadline
+ * for its header, its body and the taking of its answer. */
+#pragma once
+
+#include "common/buf.h"
+
+#include <stdatomic.h>
+
+#define HTTP_REQUEST_ID_MAX 64
+#define HTTP_RESPONSE_HEADERS_MAX 12
+
+struct http_header {
+    struct med_str name, value;
+};
+
+/* Slices live until the request is answered. */
+struct http_request {
+    struct med_str method, version;
+    struct med_str target; /* as sent */
+    struct med_str path;   /* of the target, still percent-encoded */
+    struct med_str query;  /* behind '?', still percent-encoded */
+    bool odd_request_line; /* stray bytes that libmicrohttpd hides: NUL, several spaces */
+    struct http_header *headers;
+    size_t header_count;
+    size_t header_count_max; /* reached: there were more */
+    struct med_buf body;
+    uint64_t start_ns;           /* header complete */
+    uint64_t queued_ns, work_ns; /* waited for, and spent on, a worker */
+    char id[HTTP_REQUEST_ID_MAX + 1];
+    int route; /* the application's, for metrics */
+};
+/* The first header of that name (ASCII case ignored); false when there is none. */
+bool http_header_get(const struct http_request *request, const char *name, struct med_str *ret);
+
+struct http_response {
+    int status;
+    const char *content_type; /* a literal; NULL when there is no body */
+    struct med_buf body;
+    struct {
+        const char *name; /* a literal */
+        char value[256];
+    } headers[HTTP_RESPONSE_HEADERS_MAX];
+    size_t header_count;
+    bool close; /* the connection, after this answer */
+};
+void http_response_header(struct http_response *response, const char *name, const char *fmt, ...)
+    MED_PRINTF(3, 4);
+
+struct http_app {
+    void *ctx;
+    /* false: refused, the response is filled in and the body is not wanted. */
+    bool (*begin)(void *ctx, struct http_request *request, struct http_response *response);
+    /* The body grew over body_bytes_max and was dropped. */
+    void (*too_large)(void *ctx, struct http_request *request, struct http_response *response);
+    bool (*quick)(void *ctx, struct http_request *request, struct http_response *response);
+    void (*overloaded)(void *ctx, struct http_request *request, struct http_response *response);
+    /* worker: what worker_new returned for this thread. */
+    void (*work)(
+        void *ctx, void *worker, struct http_request *request, struct http_response *response);
+    void (*done)(
+        void *ctx, const struct http_request *request, const struct http_response *response);
+    enum med_code (*worker_new)(void *ctx, void **ret_worker, struct med_err *err);
+    void (*worker_free)(void *ctx, void *worker);
+};
+
+struct http_options {
+    const char *listen; /* "127.0.0.1:8080", "[::1]:0", "localhost:8080" */
+    bool allow_public;
+    unsigned io_threads, workers;
+    size_t queue_depth, connections_max, body_bytes_max, header_count_max, target_bytes_max;
+    uint64_t header_deadline_ms, body_deadline_ms, idle_ms;
+    uint64_t stop_deadline_ms; /* how long a stop waits for requests in progress */
+};
+
+struct http_stats {
+    uint64_t connections, queue_depth, accepted, refused, reaped;
+};
+
+struct http_server;
+/* Binds and listens. MED_E_CONFLICT: the port is in use; MED_E_USAGE: the address is wrong, or
+ * reachable from other machines without allow_public. app and options must outlive the server. */
+enum med_code http_server_new(const struct http_options *options, const struct http_app *app,
+    struct http_server **ret_server, struct med_err *err) MED_CHECK;
+/* "127.0.0.1:43211" */
+const char *http_server_address(const struct http_server *server);
+/* Serves until *stop becomes true (wake it by a signal or http_server_wake), then stops accepting,
+ * answers what was accepted, and returns. */
+enum med_code http_server_run(
+    struct http_server *server, const atomic_bool *stop, struct med_err *err) MED_CHECK;
+/* Async-signal-safe. */
+void http_server_wake(struct http_server *server);
+struct http_stats http_server_stats(const struct http_server *server);
+void http_server_free(struct http_server **server);

@@ -1,0 +1,176 @@
+/* medicus: the command line. Finds the subcommand, parses its options, runs it, and turns its error
+ * into a sentence on stderr and the exit status of common/err.h. */
+#include "common/buf.h"
+#include "common/limits.h"
+#include "service/command.h"
+#include "service/stop.h"
+#include "service/suggest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* clang-format off */
+static const struct command commands[] = {
+    {"ingest", COMMAND_INGEST, "--data FOLDER PATH...",
+        "read documents into the store",
+        "Reads PubMed XML, JATS full text, guidelines (Markdown, HTML, text) and JSON Lines, plain, gzipped or in a\n"
+        "tar archive, from files, folders or stdin (-). Formats are detected by content. What is counted as added or\n"
+        "updated is on disk when the summary is printed. A malformed record is reported and skipped.\n",
+        "  medicus ingest --data /var/lib/medicus pubmed24n0001.xml.gz guidelines/\n"
+        "  zcat corpus.jsonl.gz | medicus ingest --data ./data -\n",
+        cmd_ingest},
+    {"build", COMMAND_BUILD, "--data FOLDER",
+        "build the index from the store and publish it",
+        "Analyses, trains (or keeps) the encoder, encodes, verifies, and publishes a new generation. A running\n"
+        "server picks it up by itself. When anything fails the generation before it stays.\n",
+        "  medicus build --data ./data\n"
+        "  medicus build --data ./data --retrain --threads 8\n",
+        cmd_build},
+    {"serve", COMMAND_SERVE, "--data FOLDER [--listen HOST:PORT]",
+        "answer searches over HTTP",
+        "Serves the current generation, picks up newly published ones, and stops gracefully on SIGTERM or SIGINT.\n"
+        "Only this machine can reach it unless --allow-public is given.\n",
+        "  medicus serve --data ./data --listen 127.0.0.1:8080\n"
+        "  curl -H 'Accept: text/plain' 'http://127.0.0.1:8080/v1/search?q=beta+blockers+after+infarction'\n",
+        cmd_serve},
+    {"search", COMMAND_SEARCH, "--data FOLDER [options] QUERY",
+        "search from the command line",
+        "With --json it prints what GET /v1/search answers with response_format=detailed.\n",
+        "  medicus search --data ./data 'metformin and vitamin B12 deficiency'\n"
+        "  medicus search --data ./data --mode lexical --year 2018.. --json 'asthma reliever'\n",
+        cmd_search},
+    {"fetch", COMMAND_FETCH, "--data FOLDER [options] ID...",
+        "print documents or passages",
+        "An id is a document (pmid:123, pmcid:PMC123, guideline:name, doc:name), an alias of one (doi:10.1000/x), or\n"
+        "a passage (pmid:123~0). With --json one id prints what GET /v1/documents/{id} answers, several print what\n"
+        "POST /v1/fetch answers.\n",
+        "  medicus fetch --data ./data pmid:990000101\n"
+        "  medicus fetch --data ./data --json pmid:990000101~0 doi:10.5555/medicus.990000101\n",
+        cmd_fetch},
+    {"eval", COMMAND_EVAL, "--data FOLDER --queries FILE --qrels FILE",
+        "measure retrieval quality against judgements",
+        "nDCG, recall, MRR and MAP with trec_eval's rules, per mode, ranked to depth 1,000.\n",
+        "  medicus eval --data ./data --queries queries.jsonl --qrels test.tsv\n"
+        "  medicus eval --data ./data --queries topics.txt --qrels qrels.txt --modes hybrid --run-dir runs --json\n",
+        cmd_eval},
+    {"info", COMMAND_INFO, "--data FOLDER",
+        "what is in the data folder", "",
+        "  medicus info --data ./data\n", cmd_info},
+    {"check", COMMAND_CHECK, "--data FOLDER",
+        "verify every checksum and invariant",
+        "Reads the whole store and the current generation. Exit status 6 when anything is damaged.\n",
+        "  medicus check --data ./data\n", cmd_check},
+    {"health", COMMAND_HEALTH, "[--listen HOST:PORT]",
+        "ask a running server whether it is ready",
+        "For HEALTHCHECK lines: exit status 0 when /readyz answers 200, 9 otherwise.\n",
+        "  medicus health --listen 127.0.0.1:8080\n", cmd_health},
+    {"version", COMMAND_VERSION, "", "print the version", "", "  medicus version\n", cmd_version},
+};
+/* clang-format on */
+#define COMMAND_ROWS (sizeof commands / sizeof *commands)
+
+static void help_line(const char *left, const char *right)
+{
+    printf("  %-28s  %s\n", left, right);
+}
+
+static void print_help(const struct command *c)
+{
+    printf("medicus %s: %s\n\nUsage: medicus %s %s\n", c->name, c->summary, c->name, c->usage);
+    if (*c->details) printf("\n%s", c->details);
+    printf("\nOptions (a flag wins over its environment variable):\n");
+    options_help(c->id, help_line);
+    printf("\nExamples:\n%s", c->examples);
+    printf("\nExit status: 0 ok, 2 usage, 3 invalid input, 4 not found, 5 no index, 6 damaged,\n"
+           "7 no space, 8 I/O or permission, 9 busy or conflict, 10 memory or limit, 70 internal,\n"
+           "130 cancelled.\n");
+}
+
+static void print_overview(FILE *out)
+{
+    fprintf(out,
+        "medicus %s: a private medical retrieval engine\n\n"
+        "Usage: medicus COMMAND [options]\n\nCommands:\n",
+        MEDICUS_VERSION);
+    for (size_t i = 0; i < COMMAND_ROWS; i++)
+        fprintf(out, "  %-10s  %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\n`medicus COMMAND --help` tells more. A first index:\n"
+                 "  medicus ingest --data ./data FILES...\n"
+                 "  medicus build  --data ./data\n"
+                 "  medicus serve  --data ./data\n");
+}
+
+static const struct command *find_command(const char *name, struct med_err *err)
+{
+    const char *names[COMMAND_ROWS];
+    for (size_t i = 0; i < COMMAND_ROWS; i++) {
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+        names[i] = commands[i].name;
+    }
+    const char *near = suggest_word(med_str_of(name), names, COMMAND_ROWS);
+    if (near)
+        (void)med_fail(
+            err, MED_E_USAGE, "unknown command \"%.60s\"; did you mean \"%s\"?", name, near);
+    else
+        (void)med_fail(err, MED_E_USAGE, "unknown command \"%.60s\"; see `medicus --help`", name);
+    return NULL;
+}
+
+enum med_code command_print(const struct med_buf *out, struct med_err *err)
+{
+    enum med_code code = med_buf_status(out, err);
+    if (code) return code;
+    size_t done = 0;
+    while (done < out->len) {
+        ssize_t n = write(STDOUT_FILENO, out->data + done, out->len - done);
+        if (n > 0) {
+            done += (size_t)n;
+        } else if (n < 0 && errno == EPIPE) {
+            return MED_OK;
+        } else if (n < 0 && errno != EINTR) {
+            return med_fail_errno(err, errno, "cannot write to stdout");
+        }
+    }
+    return MED_OK;
+}
+
+enum med_code cmd_version(const struct options *options, struct med_err *err)
+{
+    struct med_buf out;
+    med_buf_init(&out, MED_KIB);
+    med_buf_printf(
+        &out, options->json ? "{\"version\":\"%s\"}\n" : "medicus %s\n", MEDICUS_VERSION);
+    enum med_code code = command_print(&out, err);
+    med_buf_free(&out);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    stop_ignore_write_signals();
+    if (argc < 2) {
+        print_overview(stderr);
+        return med_code_exit_status(MED_E_USAGE);
+    }
+    const char *first = argv[1];
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
+        print_overview(stdout);
+        return 0;
+    }
+    if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) argv[1] = "version";
+
+    struct med_err err = {0};
+    struct options options;
+    enum med_code code = MED_E_USAGE;
+    const struct command *command = find_command(argv[1], &err);
+    if (command) code = options_parse(command->id, argc - 1, argv + 1, &options, &err);
+    if (!code && options.help) {
+        print_help(command);
+        return 0;
+    }
+    if (!code) code = command->run(&options, &err);
+    if (code) fprintf(stderr, "medicus: %s\n", err.text[0] ? err.text : med_code_name(code));
+    return med_code_exit_status(code);
+}

@@ -1,0 +1,318 @@
+#include "service/options.h"
+
+#include "common/limits.h"
+#include "common/str.h"
+#include "service/suggest.h"
+
+#include <getopt.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PARAM };
+
+#define ON(id) (1u << COMMAND_##id)
+#define EVERY ((1u << COMMAND_COUNT) - 1)
+#define DATA_COMMANDS                                                                              \
+    (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) | ON(CHECK))
+#define AT(field) offsetof(struct options, field)
+
+struct option_row {
+    const char *name;
+    char letter;       /* 0 = long form only */
+    const char *value; /* how the value is called in --help; NULL for flags */
+    const char *env;   /* NULL = none */
+    unsigned commands;
+    enum option_kind kind;
+    size_t offset; /* of the field; unused for OPTION_PARAM */
+    double number; /* default of numbers */
+    double min, max;
+    const char *text; /* default of texts */
+    const char *help;
+};
+
+/* clang-format off */
+static const struct option_row rows[] = {
+    {"data", 'd', "FOLDER", "MEDICUS_DATA", DATA_COMMANDS, OPTION_TEXT, AT(data), 0, 0, 0, NULL,
+        "the data folder (or MEDICUS_DATA)"},
+    {"json", 'j', NULL, NULL, EVERY & ~ON(SERVE), OPTION_FLAG, AT(json), 0, 0, 0, NULL,
+        "print JSON for programs"},
+    {"quiet", 'q', NULL, "MEDICUS_QUIET", EVERY, OPTION_FLAG, AT(quiet), 0, 0, 0, NULL,
+        "no progress and no messages other than errors"},
+    {"help", 'h', NULL, NULL, EVERY, OPTION_FLAG, AT(help), 0, 0, 0, NULL, "this text"},
+
+    {"source", 0, "NAME", NULL, ON(INGEST), OPTION_TEXT, AT(source_name), 0, 0, 0, NULL,
+        "source label of JSON Lines and text (default: by format)"},
+
+    {"retrain", 0, NULL, NULL, ON(BUILD), OPTION_FLAG, AT(retrain), 0, 0, 0, NULL,
+        "train a new encoder although a usable one exists"},
+    {"lexical-only", 0, NULL, NULL, ON(BUILD), OPTION_FLAG, AT(lexical_only), 0, 0, 0, NULL,
+        "no encoder and no vectors"},
+    {"dim", 0, "N", NULL, ON(BUILD), OPTION_UINT, AT(dim), 0, 0, MED_DIM_MAX, NULL,
+        "dimensions of a new encoder (default 256)"},
+    {"seed", 0, "N", NULL, ON(BUILD), OPTION_UINT, AT(seed), 1, 0, 9007199254740992.0, NULL,
+        "seed of everything random (default 1)"},
+    {"keep", 0, "N", NULL, ON(BUILD), OPTION_UINT, AT(keep), 3, 1, 1000, NULL,
+        "generations kept after publishing (default 3)"},
+    {"threads", 't', "N", "MEDICUS_THREADS", ON(BUILD) | ON(EVAL) | ON(SERVE), OPTION_UINT,
+        AT(threads), 0, 0, 1024, NULL, "threads that compute (default: all processors)"},
+
+    {"mode", 'm', "MODE", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "hybrid, lexical or dense (default hybrid)"},
+    {"limit", 'n', "N", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "results to print (default 10)"},
+    {"offset", 0, "N", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL, "results to skip"},
+    {"group-by", 0, "WHAT", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "document (default: one result per work) or none (every passage)"},
+    {"fusion", 0, "HOW", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "convex (default) or rrf"},
+    {"fusion-weight", 0, "W", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "share of the dense half, 0 to 1 (default: as calibrated)"},
+    {"year", 0, "RANGE", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "2019, 2015..2020, 2015.. or ..2020"},
+    {"source", 0, "LIST", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "only these: pubmed, pmc, guideline, other"},
+    {"evidence", 0, "LIST", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "only these levels: guideline, systematic-review, randomized-trial, ..."},
+    {"exclude-retracted", 0, NULL, NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "leave retracted articles out"},
+    {"has-abstract", 0, NULL, NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "only documents with an abstract"},
+    {"explain", 0, NULL, NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "show the scores of both halves"},
+    {"public-url", 0, "URL", "MEDICUS_PUBLIC_URL", ON(SEARCH) | ON(FETCH) | ON(SERVE), OPTION_TEXT,
+        AT(public_url), 0, 0, 0, NULL, "base of links to documents without an address of their own"},
+
+    {"format", 'f', "FORMAT", NULL, ON(FETCH), OPTION_TEXT, AT(format), 0, 0, 0, "text",
+        "text (default), markdown or json"},
+    {"sections", 0, "LIST", NULL, ON(FETCH), OPTION_TEXT, AT(sections), 0, 0, 0, NULL,
+        "only these sections, by heading or heading path, separated by commas"},
+    {"max-tokens", 0, "N", NULL, ON(FETCH), OPTION_UINT, AT(max_tokens), 0, 0, 1e9, NULL,
+        "cut the text at a sentence end after about so many tokens"},
+
+    {"queries", 0, "FILE", NULL, ON(EVAL), OPTION_TEXT, AT(queries), 0, 0, 0, NULL,
+        "BEIR queries.jsonl or TREC topics"},
+    {"qrels", 0, "FILE", NULL, ON(EVAL), OPTION_TEXT, AT(qrels), 0, 0, 0, NULL,
+        "BEIR tsv or TREC qrels"},
+    {"modes", 0, "LIST", NULL, ON(EVAL), OPTION_TEXT, AT(modes), 0, 0, 0, "lexical,dense,hybrid",
+        "modes to measure (default lexical,dense,hybrid)"},
+    {"fusion", 0, "HOW", NULL, ON(EVAL), OPTION_TEXT, AT(fusion), 0, 0, 0, "convex",
+        "convex (default) or rrf"},
+    {"fusion-weight", 0, "W", NULL, ON(EVAL), OPTION_REAL, AT(fusion_weight), -1, 0, 1, NULL,
+        "share of the dense half, 0 to 1 (default: as calibrated)"},
+    {"run-dir", 0, "FOLDER", NULL, ON(EVAL), OPTION_TEXT, AT(run_dir), 0, 0, 0, NULL,
+        "write <mode>.run, TREC run files, there"},
+    {"per-query", 0, "FILE", NULL, ON(EVAL), OPTION_TEXT, AT(per_query), 0, 0, 0, NULL,
+        "write a table of every query's measures"},
+
+    {"listen", 'l', "HOST:PORT", "MEDICUS_LISTEN", ON(SERVE) | ON(HEALTH), OPTION_TEXT, AT(listen),
+        0, 0, 0, "127.0.0.1:8080", "address (default 127.0.0.1:8080; port 0 chooses one)"},
+    {"allow-public", 0, NULL, "MEDICUS_ALLOW_PUBLIC", ON(SERVE), OPTION_FLAG, AT(allow_public),
+        0, 0, 0, NULL, "listen on an address that other machines can reach"},
+    {"wait", 0, NULL, "MEDICUS_WAIT", ON(SERVE), OPTION_FLAG, AT(wait), 0, 0, 0, NULL,
+        "start without an index and serve the first one that is published"},
+    {"log-format", 0, "FORMAT", "MEDICUS_LOG_FORMAT", ON(SERVE), OPTION_TEXT, AT(log_format),
+        0, 0, 0, "text", "text (default) or json"},
+    {"log-level", 0, "LEVEL", "MEDICUS_LOG_LEVEL", ON(SERVE), OPTION_TEXT, AT(log_level), 0, 0, 0,
+        "info", "debug, info (default), warn or error"},
+    {"access-log", 0, NULL, "MEDICUS_ACCESS_LOG", ON(SERVE), OPTION_FLAG, AT(access_log), 0, 0, 0,
+        NULL, "one line per request; never with query text"},
+    {"io-threads", 0, "N", "MEDICUS_IO_THREADS", ON(SERVE), OPTION_UINT, AT(io_threads), 2, 2, 64,
+        NULL, "threads that read and write sockets (default 2)"},
+    {"queue-depth", 0, "N", "MEDICUS_QUEUE_DEPTH", ON(SERVE), OPTION_UINT, AT(queue_depth),
+        MED_QUEUE_DEPTH_DEFAULT, 1, 65536, NULL, "searches that may wait for a thread (default 256)"},
+    {"connections", 0, "N", "MEDICUS_CONNECTIONS", ON(SERVE), OPTION_UINT, AT(connections),
+        MED_CONNECTIONS_DEFAULT, 4, 65536, NULL, "open connections at once (default 4096)"},
+    {"header-deadline-ms", 0, "MS", "MEDICUS_HEADER_DEADLINE_MS", ON(SERVE), OPTION_UINT,
+        AT(header_deadline_ms), MED_HEADER_DEADLINE_MS, 100, 3600000, NULL,
+        "time a client has to send a request's header (default 10000)"},
+    {"body-deadline-ms", 0, "MS", "MEDICUS_BODY_DEADLINE_MS", ON(SERVE), OPTION_UINT,
+        AT(body_deadline_ms), MED_REQUEST_DEADLINE_MS, 100, 3600000, NULL,
+        "time a client has to send a body, or to take an answer (default 30000)"},
+    {"idle-ms", 0, "MS", "MEDICUS_IDLE_MS", ON(SERVE), OPTION_UINT, AT(idle_ms), 60000, 100,
+        3600000, NULL, "time an idle connection is kept (default 60000)"},
+    {"request-bytes", 0, "N", "MEDICUS_REQUEST_BYTES", ON(SERVE), OPTION_UINT, AT(request_bytes),
+        MED_REQUEST_BODY_BYTES_MAX, 1024, 64 * MED_MIB, NULL,
+        "largest body of a request (default 1048576)"},
+};
+/* clang-format on */
+#define ROW_COUNT (sizeof rows / sizeof *rows)
+
+static void *field(struct options *options, const struct option_row *row)
+{
+    return (char *)options + row->offset;
+}
+
+static enum med_code set_number(
+    struct options *options, const struct option_row *row, const char *value, struct med_err *err)
+{
+    unsigned long long whole;
+    double real;
+    struct med_str text = med_str_of(value);
+    bool ok =
+        row->kind == OPTION_UINT ? med_str_to_u64(text, &whole) : med_str_to_double(text, &real);
+    if (ok && row->kind == OPTION_UINT) real = (double)whole;
+    if (!ok || real < row->min || real > row->max)
+        return med_fail(err, MED_E_USAGE, "--%s takes a %snumber from %.0f to %.0f, not \"%.60s\"",
+            row->name, row->kind == OPTION_UINT ? "whole " : "", row->min, row->max, value);
+    if (row->kind == OPTION_UINT) {
+        uint64_t *p = field(options, row);
+        *p = whole;
+    } else {
+        double *p = field(options, row);
+        *p = real;
+    }
+    return MED_OK;
+}
+
+static bool is_true(const char *value)
+{
+    struct med_str text = med_str_of(value);
+    return text.len && !med_str_eq(text, MED_STR("0")) &&
+           !med_str_eq_nocase(text, MED_STR("false")) && !med_str_eq_nocase(text, MED_STR("no"));
+}
+
+static enum med_code set_value(
+    struct options *options, const struct option_row *row, const char *value, struct med_err *err)
+{
+    switch (row->kind) {
+    case OPTION_FLAG: {
+        bool *p = field(options, row);
+        *p = !value || is_true(value);
+        return MED_OK;
+    }
+    case OPTION_TEXT: {
+        const char **p = field(options, row);
+        *p = value;
+        return MED_OK;
+    }
+    case OPTION_UINT:
+    case OPTION_REAL: return set_number(options, row, value, err);
+    case OPTION_PARAM:
+        if (options->param_count == OPTION_PARAMS_MAX)
+            return med_fail(err, MED_E_USAGE, "too many options");
+        options->params[options->param_count++] =
+            (struct option_param){.name = row->name, .value = value ? value : "true"};
+        return MED_OK;
+    }
+    return med_fail(err, MED_E_INTERNAL, "an option of no kind");
+}
+
+static enum med_code set_defaults(
+    enum command_id command, struct options *options, struct med_err *err)
+{
+    enum med_code code = MED_OK;
+    for (size_t i = 0; !code && i < ROW_COUNT; i++) {
+        const struct option_row *row = &rows[i];
+        if (!(row->commands & 1u << command)) continue;
+        if (row->kind == OPTION_UINT) {
+            uint64_t *p = field(options, row);
+            *p = (uint64_t)row->number;
+        } else if (row->kind == OPTION_REAL) {
+            double *p = field(options, row);
+            *p = row->number;
+        } else if (row->kind == OPTION_TEXT) {
+            const char **p = field(options, row);
+            *p = row->text;
+        }
+        const char *value = row->env ? getenv(row->env) : NULL;
+        if (value && *value) {
+            code = set_value(options, row, value, err);
+            if (code) med_err_prefix(err, "environment variable %s", row->env);
+        }
+    }
+    return code;
+}
+
+static enum med_code unknown_option(enum command_id command, const char *given, struct med_err *err)
+{
+    const char *known[ROW_COUNT];
+    size_t count = 0;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].commands & 1u << command) known[count++] = rows[i].name;
+    }
+    while (*given == '-') given++;
+    const char *end = given;
+    while (*end && *end != '=') end++;
+    struct med_str name = {.ptr = given, .len = (size_t)(end - given)};
+    const char *near = suggest_word(name, known, count);
+    if (!near)
+        return med_fail(err, MED_E_USAGE, "unknown option \"--" MED_STR_FMT "\"; see --help",
+            MED_STR_ARG(name));
+    return med_fail(err, MED_E_USAGE,
+        "unknown option \"--" MED_STR_FMT "\"; did you mean \"--%s\"?", MED_STR_ARG(name), near);
+}
+
+/* The tables that getopt_long wants, for one command. */
+struct getopt_tables {
+    struct option longs[ROW_COUNT + 1];
+    char letters[2 * ROW_COUNT + 3];
+};
+
+static void make_tables(enum command_id command, struct getopt_tables *t)
+{
+    size_t n = 0, l = 0;
+    t->letters[l++] = ':'; /* a missing value is ':' and not '?' */
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (!(rows[i].commands & 1u << command)) continue;
+        t->longs[n++] = (struct option){.name = rows[i].name,
+            .has_arg = rows[i].value ? required_argument : no_argument,
+            .val = 256 + (int)i};
+        if (!rows[i].letter) continue;
+        t->letters[l++] = rows[i].letter;
+        if (rows[i].value) t->letters[l++] = ':';
+    }
+    t->longs[n] = (struct option){0};
+    t->letters[l] = '\0';
+}
+
+static const struct option_row *row_of(enum command_id command, int c)
+{
+    if (c >= 256) return &rows[c - 256];
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].letter == c && rows[i].commands & 1u << command) return &rows[i];
+    }
+    return NULL;
+}
+
+enum med_code options_parse(enum command_id command, int argc, char **argv,
+    struct options *ret_options, struct med_err *err)
+{
+    struct options options = {.fusion_weight = -1};
+    struct getopt_tables tables;
+    make_tables(command, &tables);
+    enum med_code code = set_defaults(command, &options, err);
+    opterr = 0;
+    optind = 1;
+    while (!code) {
+        int before = optind;
+        int c = getopt_long(argc, argv, tables.letters, tables.longs, NULL);
+        if (c == -1) break;
+        if (c == ':') return med_fail(err, MED_E_USAGE, "%s needs a value", argv[optind - 1]);
+        if (c == '?' && optopt >= 256)
+            return med_fail(err, MED_E_USAGE, "--%s takes no value", rows[optopt - 256].name);
+        if (c == '?')
+            return unknown_option(command, argv[optind > before ? optind - 1 : before], err);
+        const struct option_row *row = row_of(command, c);
+        if (!row) return med_fail(err, MED_E_INTERNAL, "getopt_long returned %d", c);
+        code = set_value(&options, row, row->value ? optarg : NULL, err);
+    }
+    if (code) return code;
+    options.args = (const char *const *)argv + optind;
+    options.arg_count = (unsigned)(argc - optind);
+    *ret_options = options;
+    return MED_OK;
+}
+
+void options_help(enum command_id command, void (*line)(const char *left, const char *right))
+{
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        const struct option_row *row = &rows[i];
+        if (!(row->commands & 1u << command)) continue;
+        char left[64], letter[8] = "    ";
+        if (row->letter) snprintf(letter, sizeof letter, "-%c, ", row->letter);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name, row->value ? " " : "",
+            row->value ? row->value : "");
+        line(left, row->help);
+    }
+}

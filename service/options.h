@@ -1,0 +1,70 @@
+/* The command line: one table of options for all subcommands.
+ *
+ * Precedence: flag, then environment variable, then the default of the table. (A configuration file
+ * will be a third layer between environment and default: each row already has its name.)
+ * Strings are borrowed from argv and the environment. */
+#pragma once
+
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum command_id {
+    COMMAND_INGEST,
+    COMMAND_BUILD,
+    COMMAND_SERVE,
+    COMMAND_SEARCH,
+    COMMAND_FETCH,
+    COMMAND_EVAL,
+    COMMAND_INFO,
+    COMMAND_CHECK,
+    COMMAND_HEALTH,
+    COMMAND_VERSION,
+    COMMAND_COUNT
+};
+
+/* A parameter of the search grammar (search_params.h), passed on by name. */
+struct option_param {
+    const char *name; /* as the HTTP route spells it: "group_by" */
+    const char *value;
+};
+#define OPTION_PARAMS_MAX 64
+
+struct options {
+    const char *data;
+    bool json, quiet, help;
+    /* ingest */
+    const char *source_name;
+    /* build */
+    bool retrain, lexical_only;
+    uint64_t dim, seed, keep;
+    /* build, eval, serve */
+    uint64_t threads;
+    /* search, fetch, serve */
+    const char *public_url;
+    /* search */
+    struct option_param params[OPTION_PARAMS_MAX];
+    unsigned param_count;
+    /* fetch */
+    const char *format, *sections;
+    uint64_t max_tokens;
+    /* eval */
+    const char *queries, *qrels, *modes, *fusion, *run_dir, *per_query;
+    double fusion_weight;
+    /* serve, health */
+    const char *listen, *log_format, *log_level;
+    bool allow_public, wait, access_log;
+    uint64_t io_threads, queue_depth, connections, header_deadline_ms, body_deadline_ms, idle_ms;
+    uint64_t request_bytes;
+
+    const char *const *args; /* what is left: paths, ids, the query */
+    unsigned arg_count;
+};
+
+/* argv[0] is the subcommand's name; argv may be reordered. MED_E_USAGE names the option and, where
+ * one is near, what was probably meant. */
+enum med_code options_parse(enum command_id command, int argc, char **argv,
+    struct options *ret_options, struct med_err *err) MED_CHECK;
+/* The options of a command, one per line, for --help. */
+void options_help(enum command_id command, void (*line)(const char *left, const char *right));

@@ -1,0 +1,177 @@
+/* Headers and bodies that all routes have in common. */
+#include "common/json.h"
+#include "common/limits.h"
+#include "service/server.h"
+
+static const char *const media_types[MEDIA_COUNT] = {
+    [MEDIA_JSON] = "application/json",
+    [MEDIA_TEXT] = "text/plain; charset=utf-8",
+    [MEDIA_MARKDOWN] = "text/markdown; charset=utf-8",
+    [MEDIA_METRICS] = "text/plain; version=0.0.4; charset=utf-8",
+};
+
+const char *media_type(enum media media)
+{
+    return media_types[media];
+}
+
+/* How specifically a media range of Accept covers the type: 0 not, 1 any, 2 main type, 3 exactly.
+ */
+static int covers(struct med_str range, const char *type)
+{
+    struct med_str full = med_str_of(type);
+    for (size_t i = 0; i < full.len; i++) {
+        if (full.ptr[i] == ';') full.len = i;
+    }
+    if (med_str_eq(range, MED_STR("*/*")) || med_str_eq(range, MED_STR("*"))) return 1;
+    if (med_str_eq_nocase(range, full)) return 3;
+    size_t slash = 0;
+    while (slash < full.len && full.ptr[slash] != '/') slash++;
+    bool wild = range.len == slash + 2 && range.ptr[slash + 1] == '*';
+    return wild && med_str_eq_nocase(
+                       med_str_sub(range, 0, slash + 1), med_str_sub(full, 0, slash + 1))
+               ? 2
+               : 0;
+}
+
+/* The next element of a list; *at moves behind it. */
+static struct med_str next_item(struct med_str list, char separator, size_t *at)
+{
+    size_t start = *at, end = start;
+    while (end < list.len && list.ptr[end] != separator) end++;
+    *at = end + 1;
+    return med_str_trim(med_str_sub(list, start, end));
+}
+
+static double quality_of(struct med_str accept, const char *type)
+{
+    int best = 0;
+    double quality = 0;
+    for (size_t at = 0; at < accept.len;) {
+        struct med_str item = next_item(accept, ',', &at);
+        size_t inner = 0;
+        struct med_str range = next_item(item, ';', &inner);
+        double q = 1;
+        while (inner < item.len) {
+            struct med_str param = next_item(item, ';', &inner);
+            if (param.len > 2 && (param.ptr[0] == 'q' || param.ptr[0] == 'Q') &&
+                param.ptr[1] == '=')
+                (void)med_str_to_double(med_str_sub(param, 2, param.len), &q);
+        }
+        int how = covers(range, type);
+        if (how > best) {
+            best = how;
+            quality = q;
+        }
+    }
+    return quality;
+}
+
+bool media_choose(const struct http_request *request, unsigned offered, enum media *ret_media)
+{
+    struct med_str accept = MED_STR("*/*");
+    (void)http_header_get(request, "Accept", &accept);
+    if (med_str_trim(accept).len == 0) accept = MED_STR("*/*");
+    double best = 0;
+    for (unsigned i = 0; i < MEDIA_COUNT; i++) {
+        double q = offered & 1u << i ? quality_of(accept, media_types[i]) : 0;
+        if (q > best) {
+            best = q;
+            *ret_media = (enum media)i;
+        }
+    }
+    return best > 0;
+}
+
+void respond(struct http_response *response, int status, enum media media)
+{
+    response->status = status;
+    response->content_type = media_types[media];
+}
+
+void respond_problem(const struct http_request *request, struct http_response *response,
+    enum problem problem, const char *detail)
+{
+    med_buf_reset(&response->body);
+    response->status = problem_row(problem)->status;
+    response->content_type = "application/problem+json";
+    struct med_jw w = med_jw_of(&response->body, false);
+    problem_json(problem, detail, request->id, &w);
+    med_buf_putc(&response->body, '\n');
+    if (response->status == 503) http_response_header(response, "Retry-After", "1");
+}
+
+void respond_error(
+    const struct http_request *request, struct http_response *response, const struct med_err *err)
+{
+    respond_problem(request, response, problem_of_code(err->code), err->text);
+}
+
+static bool etag_matches(struct med_str list, struct med_str etag)
+{
+    for (size_t at = 0; at < list.len;) {
+        struct med_str item = next_item(list, ',', &at);
+        if (med_str_starts(item, MED_STR("W/"))) item = med_str_sub(item, 2, item.len);
+        if (med_str_eq(item, etag) || med_str_eq(item, MED_STR("*"))) return true;
+    }
+    return false;
+}
+
+bool respond_etag(
+    const struct http_request *request, struct http_response *response, struct med_hash128 hash)
+{
+    char hex[MED_HASH_HEX_LEN + 1], etag[MED_HASH_HEX_LEN + 3];
+    med_hash128_hex(hash, hex);
+    etag[0] = '"';
+    memcpy(etag + 1, hex, MED_HASH_HEX_LEN);
+    etag[MED_HASH_HEX_LEN + 1] = '"';
+    etag[MED_HASH_HEX_LEN + 2] = '\0';
+    http_response_header(response, "ETag", "%s", etag);
+    struct med_str wanted;
+    if (!http_header_get(request, "If-None-Match", &wanted) ||
+        !etag_matches(wanted, med_str_of(etag)))
+        return false;
+    med_buf_reset(&response->body);
+    response->status = 304;
+    response->content_type = NULL;
+    return true;
+}
+
+static bool decode(struct med_str text, struct med_arena *arena, struct med_str *ret)
+{
+    char *bytes = med_arena_alloc(arena, text.len + 1);
+    if (!bytes) return false;
+    *ret = percent_decode(text, true, bytes);
+    return true;
+}
+
+enum med_code query_pairs(struct med_str query, struct med_arena *arena,
+    struct query_pair **ret_pairs, size_t *ret_count, struct med_err *err)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < query.len; i++) count += query.ptr[i] == '&';
+    struct query_pair *pairs = med_arena_calloc(arena, count, sizeof *pairs);
+    if (!pairs) return med_fail(err, MED_E_NOMEM, "the request needs too much memory");
+    count = 0;
+    for (size_t at = 0; at < query.len;) {
+        size_t end = at, equals;
+        while (end < query.len && query.ptr[end] != '&') end++;
+        for (equals = at; equals < end && query.ptr[equals] != '=';) equals++;
+        struct med_str name = med_str_sub(query, at, equals);
+        struct med_str value =
+            equals < end ? med_str_sub(query, equals + 1, end) : (struct med_str){0};
+        at = end + 1;
+        if (name.len == 0 && value.len == 0) continue;
+        if (!decode(name, arena, &pairs[count].name) || !decode(value, arena, &pairs[count].value))
+            return med_fail(err, MED_E_NOMEM, "the request needs too much memory");
+        count++;
+    }
+    *ret_pairs = pairs;
+    *ret_count = count;
+    return MED_OK;
+}
+
+bool query_true(struct med_str value)
+{
+    return value.len == 0 || med_str_eq(value, MED_STR("true")) || med_str_eq(value, MED_STR("1"));
+}

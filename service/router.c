@@ -1,0 +1,252 @@
+/* From a request to the function that answers it.
+ *
+ * On the I/O thread, before the body: request id, gate, route, method, representation, type of the
+ * body. What is refused here costs no search thread. */
+#include "service/server.h"
+
+#include "common/clock.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#include <stdio.h>
+
+enum method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4 };
+
+struct route_row {
+    enum route route;
+    const char *path;
+    bool prefix;      /* something follows the path */
+    unsigned methods; /* enum method */
+    unsigned media;   /* 1 << enum media */
+    void (*work)(struct server *server, struct worker_state *worker,
+        const struct http_request *request, struct http_response *response);
+    void (*quick)(
+        struct server *server, const struct http_request *request, struct http_response *response);
+};
+
+#define GET_HEAD (METHOD_GET | METHOD_HEAD)
+#define JSON (1u << MEDIA_JSON)
+#define TEXT (1u << MEDIA_TEXT)
+
+/* clang-format off */
+static const struct route_row rows[] = {
+    {ROUTE_SEARCH, "/v1/search", false, GET_HEAD | METHOD_POST, JSON | TEXT, route_search, NULL},
+    {ROUTE_DOCUMENT, "/v1/documents/", true, GET_HEAD, JSON | TEXT | 1u << MEDIA_MARKDOWN, route_document, NULL},
+    {ROUTE_FETCH, "/v1/fetch", false, METHOD_POST, JSON, route_fetch, NULL},
+    {ROUTE_LIVEZ, "/livez", false, GET_HEAD, JSON | TEXT, NULL, route_livez},
+    {ROUTE_READYZ, "/readyz", false, GET_HEAD, JSON | TEXT, NULL, route_readyz},
+    {ROUTE_METRICS, "/metrics", false, GET_HEAD, 1u << MEDIA_METRICS, NULL, route_metrics},
+    {ROUTE_OPENAPI, "/openapi.json", false, GET_HEAD, JSON, NULL, route_openapi},
+    {ROUTE_PROBLEMS, "/problems/", true, GET_HEAD, JSON | TEXT, NULL, route_problems},
+};
+/* clang-format on */
+#define ROW_COUNT (sizeof rows / sizeof *rows)
+
+static const struct route_row *find_row(enum route route)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].route == route) return &rows[i];
+    }
+    return NULL;
+}
+
+static const struct route_row *match(struct med_str path)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        struct med_str known = med_str_of(rows[i].path);
+        bool same = rows[i].prefix ? path.len > known.len && med_str_starts(path, known)
+                                   : med_str_eq(path, known);
+        if (same) return &rows[i];
+    }
+    return NULL;
+}
+
+static unsigned method_bit(struct med_str method)
+{
+    if (med_str_eq(method, MED_STR("GET"))) return METHOD_GET;
+    if (med_str_eq(method, MED_STR("HEAD"))) return METHOD_HEAD;
+    if (med_str_eq(method, MED_STR("POST"))) return METHOD_POST;
+    return 0;
+}
+
+/* The caller's id when it is harmless, so that logs of both sides can be joined; else a new one. */
+static void give_id(struct server *server, struct http_request *r)
+{
+    struct med_str given;
+    bool good = http_header_get(r, "X-Request-ID", &given) && given.len > 0 &&
+                given.len <= HTTP_REQUEST_ID_MAX;
+    for (size_t i = 0; good && i < given.len; i++) {
+        char c = given.ptr[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.';
+    }
+    if (good) {
+        memcpy(r->id, given.ptr, given.len);
+        r->id[given.len] = '\0';
+        return;
+    }
+    uint64_t number = atomic_fetch_add(&server->id_next, 1);
+    uint64_t mixed[2] = {server->id_seed, number};
+    snprintf(r->id, sizeof r->id, "%016llx", (unsigned long long)med_hash64(mixed, sizeof mixed));
+}
+
+static void common_headers(const struct http_request *r, struct http_response *response)
+{
+    http_response_header(response, "X-Request-ID", "%s", r->id);
+    http_response_header(response, "X-Content-Type-Options", "nosniff");
+    bool cacheable = r->route == ROUTE_SEARCH || r->route == ROUTE_DOCUMENT;
+    http_response_header(
+        response, "Cache-Control", "%s", cacheable ? "private, no-cache" : "no-store");
+    if (cacheable) http_response_header(response, "Vary", "Accept");
+}
+
+static bool body_is_json(const struct http_request *r)
+{
+    struct med_str type;
+    if (!http_header_get(r, "Content-Type", &type)) return false;
+    for (size_t i = 0; i < type.len; i++) {
+        if (type.ptr[i] == ';') type.len = i;
+    }
+    return med_str_eq_nocase(med_str_trim(type), MED_STR("application/json"));
+}
+
+static void refuse_method(
+    const struct route_row *row, const struct http_request *r, struct http_response *response)
+{
+    const char *allow = row->methods == METHOD_POST                ? "POST"
+                        : row->methods == (GET_HEAD | METHOD_POST) ? "GET, HEAD, POST"
+                                                                   : "GET, HEAD";
+    char detail[80];
+    snprintf(detail, sizeof detail, "this route answers %s", allow);
+    http_response_header(response, "Allow", "%s", allow);
+    respond_problem(r, response, PROBLEM_METHOD_NOT_ALLOWED, detail);
+}
+
+static bool begin(void *ctx, struct http_request *r, struct http_response *response)
+{
+    struct server *server = ctx;
+    struct med_err detail = {0};
+    enum media media;
+    struct med_str coding;
+    r->route = ROUTE_NONE;
+    give_id(server, r);
+    enum problem problem = gate_check(&server->limits, r, &response->close, &detail);
+    const struct route_row *row = problem == PROBLEM_NONE ? match(r->path) : NULL;
+    if (row) r->route = row->route;
+    common_headers(r, response);
+    if (problem != PROBLEM_NONE) {
+        respond_problem(r, response, problem, detail.text);
+    } else if (!row) {
+        respond_problem(r, response, PROBLEM_NO_SUCH_ROUTE, NULL);
+    } else if (!(row->methods & method_bit(r->method))) {
+        refuse_method(row, r, response);
+    } else if (!media_choose(r, row->media, &media)) {
+        respond_problem(r, response, PROBLEM_NOT_ACCEPTABLE, "nothing in Accept is offered here");
+    } else if (method_bit(r->method) == METHOD_POST && !body_is_json(r)) {
+        respond_problem(r, response, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+            "the body must have Content-Type: application/json");
+    } else if (http_header_get(r, "Content-Encoding", &coding) &&
+               !med_str_eq_nocase(coding, MED_STR("identity"))) {
+        respond_problem(
+            r, response, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not accepted");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static void too_large(void *ctx, struct http_request *r, struct http_response *response)
+{
+    struct server *server = ctx;
+    char detail[80];
+    snprintf(
+        detail, sizeof detail, "at most %zu bytes are accepted", server->limits.body_bytes_max);
+    respond_problem(r, response, PROBLEM_PAYLOAD_TOO_LARGE, detail);
+}
+
+static bool quick(void *ctx, struct http_request *r, struct http_response *response)
+{
+    struct server *server = ctx;
+    const struct route_row *row = find_row((enum route)r->route);
+    if (!row || !row->quick) return false;
+    row->quick(server, r, response);
+    return true;
+}
+
+static void overloaded(void *ctx, struct http_request *r, struct http_response *response)
+{
+    (void)ctx;
+    respond_problem(r, response, PROBLEM_OVERLOADED, "all search threads are busy");
+}
+
+static void work(void *ctx, void *worker, struct http_request *r, struct http_response *response)
+{
+    struct server *server = ctx;
+    struct worker_state *state = worker;
+    const struct route_row *row = find_row((enum route)r->route);
+    med_arena_reset(state->arena);
+    metrics_stage(&server->metrics, STAGE_QUEUE, r->queued_ns);
+    row->work(server, state, r, response);
+    /* What does not fit, or what memory did not suffice for, is an error and never a cut answer. */
+    enum med_code code = med_buf_status(&response->body, NULL);
+    if (code == MED_E_LIMIT)
+        respond_problem(
+            r, response, PROBLEM_LIMIT_EXCEEDED, "the answer is too large; ask for less");
+    else if (code)
+        respond_problem(r, response, PROBLEM_OUT_OF_MEMORY, NULL);
+    if (response->status >= 500 && response->status != 503)
+        med_log(MED_LOG_ERROR, "request", "%s answered %d, request id %s",
+            route_name((enum route)r->route), response->status, r->id);
+}
+
+/* Neither the target nor the body: they hold what was searched for. */
+static void done(void *ctx, const struct http_request *r, const struct http_response *response)
+{
+    struct server *server = ctx;
+    uint64_t ns = med_now_ns() - r->start_ns;
+    metrics_request(
+        &server->metrics, (enum route)r->route, response->status, ns, response->body.len);
+    if (server->access_log)
+        med_log(MED_LOG_INFO, "access", "%.*s %s %d %zu bytes %.3f ms id %s",
+            (int)(r->method.len < 16 ? r->method.len : 16), r->method.ptr,
+            route_name((enum route)r->route), response->status, response->body.len,
+            (double)ns * 1e-6, r->id);
+}
+
+static void worker_free(void *ctx, void *worker)
+{
+    struct worker_state *state = worker;
+    (void)ctx;
+    if (!state) return;
+    if (state->searcher) med_searcher_free(&state->searcher);
+    med_arena_free(&state->arena);
+    med_free(state);
+}
+
+static enum med_code worker_new(void *ctx, void **ret_worker, struct med_err *err)
+{
+    struct worker_state *state = med_calloc(1, sizeof *state);
+    if (!state) return med_fail(err, MED_E_NOMEM, "out of memory for a search thread");
+    enum med_code code = med_arena_new(MED_REQUEST_ARENA_BYTES_MAX, &state->arena, err);
+    if (!code) code = med_searcher_new(&state->searcher, err);
+    if (code) {
+        worker_free(ctx, state);
+        return code;
+    }
+    *ret_worker = state;
+    return MED_OK;
+}
+
+struct http_app router_app(struct server *server)
+{
+    return (struct http_app){.ctx = server,
+        .begin = begin,
+        .too_large = too_large,
+        .quick = quick,
+        .overloaded = overloaded,
+        .work = work,
+        .done = done,
+        .worker_new = worker_new,
+        .worker_free = worker_free};
+}

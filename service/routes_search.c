@@ -1,0 +1,128 @@
+/* GET and POST /v1/search. */
+#include "common/json.h"
+#include "common/limits.h"
+#include "service/server.h"
+
+#include "common/clock.h"
+
+static enum med_code read_query_string(const struct http_request *r, bool is_post,
+    struct med_arena *arena, struct search_params *params, bool *ret_pretty, struct med_err *err)
+{
+    struct query_pair *pairs;
+    size_t count;
+    enum med_code code = query_pairs(r->query, arena, &pairs, &count, err);
+    for (size_t i = 0; !code && i < count; i++) {
+        if (med_str_eq(pairs[i].name, MED_STR("pretty")))
+            *ret_pretty = query_true(pairs[i].value);
+        else if (is_post)
+            code = med_fail(err, MED_E_USAGE,
+                "unknown parameter \"%.*s\": with POST, parameters belong into the body",
+                (int)(pairs[i].name.len < 60 ? pairs[i].name.len : 60), pairs[i].name.ptr);
+        else
+            code = search_params_set(params, pairs[i].name, pairs[i].value, err);
+    }
+    return code;
+}
+
+/* What is wrong with the request is answered here; true = go on. */
+static bool read_params(const struct http_request *r, struct med_arena *arena,
+    struct search_params *params, struct med_json **ret_body, bool *ret_pretty,
+    struct http_response *response)
+{
+    struct med_err err = {0};
+    bool is_post = med_str_eq(r->method, MED_STR("POST"));
+    search_params_init(params);
+    enum med_code code = read_query_string(r, is_post, arena, params, ret_pretty, &err);
+    if (!code && is_post) {
+        if (med_json_parse(r->body.data ? r->body.data : "", r->body.len, ret_body, &err)) {
+            respond_problem(r, response, PROBLEM_INVALID_JSON, err.text);
+            return false;
+        }
+        code = search_params_json(params, *ret_body, arena, &err);
+    }
+    if (!code) code = search_params_finish(params, &err);
+    if (!code) return true;
+    err.code = code;
+    respond_error(r, response, &err);
+    return false;
+}
+
+/* Everything that the bytes of the answer depend on. */
+static struct med_hash128 identity(const struct server *server, const struct view *view,
+    const struct search_params *params, const struct med_manifest *manifest, enum media media)
+{
+    struct med_buf text;
+    med_buf_init(&text, MED_QUERY_BYTES_MAX + MED_MIB);
+    med_buf_printf(&text, "%s %llu %lld %d %d " MED_STR_FMT " ", MEDICUS_VERSION,
+        (unsigned long long)manifest->number, (long long)manifest->created_unix_s, (int)media,
+        view->pretty, MED_STR_ARG(server->public_url));
+    search_params_canonical(params, &text);
+    struct med_hash128 hash = med_hash128(text.data, text.len);
+    med_buf_free(&text);
+    return hash;
+}
+
+static void count_stages(struct server *server, const struct med_answer *answer)
+{
+    struct metrics *m = &server->metrics;
+    metrics_stage(m, STAGE_ANALYSE, answer->ranking->ns.analyse);
+    metrics_stage(m, STAGE_LEXICAL, answer->ranking->ns.lexical);
+    metrics_stage(m, STAGE_DENSE, answer->ranking->ns.dense);
+    metrics_stage(m, STAGE_FUSE, answer->ranking->ns.fuse);
+    metrics_stage(m, STAGE_PRESENT, answer->ns_present);
+}
+
+static void search(struct server *server, struct worker_state *worker, const struct http_request *r,
+    const struct search_params *params, struct view *view, const struct served *served,
+    struct http_response *response)
+{
+    struct med_err err = {0};
+    struct med_answer *answer;
+    enum media media = MEDIA_JSON;
+    const struct med_manifest *manifest = med_index_manifest(served->index);
+    (void)media_choose(r, 1u << MEDIA_JSON | 1u << MEDIA_TEXT, &media);
+    bool is_post = med_str_eq(r->method, MED_STR("POST"));
+    if (!is_post && !params->explain &&
+        respond_etag(r, response, identity(server, view, params, manifest, media)))
+        return;
+    enum med_code code =
+        med_search(served->index, worker->searcher, &params->request, worker->arena, &answer, &err);
+    if (code) {
+        respond_error(r, response, &err);
+        return;
+    }
+    uint64_t begin = med_now_ns();
+    respond(response, 200, media);
+    if (media == MEDIA_TEXT)
+        answer_text(view, params, manifest, answer, &response->body);
+    else
+        answer_json(view, params, manifest, answer, &response->body);
+    uint64_t render_ns = med_now_ns() - begin;
+    count_stages(server, answer);
+    metrics_stage(&server->metrics, STAGE_RENDER, render_ns);
+    const struct med_ranking *k = answer->ranking;
+    http_response_header(response, "Server-Timing",
+        "queue;dur=%.3f, analyse;dur=%.3f, lexical;dur=%.3f, dense;dur=%.3f, fuse;dur=%.3f, "
+        "present;dur=%.3f, render;dur=%.3f",
+        (double)r->queued_ns * 1e-6, (double)k->ns.analyse * 1e-6, (double)k->ns.lexical * 1e-6,
+        (double)k->ns.dense * 1e-6, (double)k->ns.fuse * 1e-6, (double)answer->ns_present * 1e-6,
+        (double)render_ns * 1e-6);
+}
+
+void route_search(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response)
+{
+    struct search_params params;
+    struct med_json *body = NULL;
+    struct view view = {.public_url = server->public_url};
+    struct served served;
+    if (read_params(request, worker->arena, &params, &body, &view.pretty, response)) {
+        if (serving_acquire(server->serving, &served)) {
+            search(server, worker, request, &params, &view, &served, response);
+            serving_release(&served);
+        } else {
+            respond_problem(request, response, PROBLEM_NO_INDEX, NULL);
+        }
+    }
+    if (body) med_json_free(&body);
+}

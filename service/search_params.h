@@ -1,0 +1,26 @@
+/* The search grammar: named parameters, the same for the query string, JSON bodies and the command
+ * line. One table; an unknown name is refused with a suggestion, because a filter that is silently
+ * ignored gives wrong answers that look right. */
+#pragma once
+
+#include "common/json.h"
+#include "index/search.h"
+
+struct search_params {
+    struct med_search_request request;
+    bool detailed, explain;
+    uint32_t seen; /* rows of the table that were given */
+};
+
+void search_params_init(struct search_params *params);
+/* One parameter as text; the text of a query is borrowed. Dashes in the name count as underscores.
+ * MED_E_USAGE: the name is unknown; MED_E_INVALID: the value is wrong, or given twice. */
+enum med_code search_params_set(struct search_params *params, struct med_str name,
+    struct med_str value, struct med_err *err) MED_CHECK;
+/* A JSON body: filters stand in the object "filters". Strings live in the arena. */
+enum med_code search_params_json(struct search_params *params, const struct med_json *root,
+    struct med_arena *arena, struct med_err *err) MED_CHECK;
+/* After the last one: what must be there is there, and goes together. */
+enum med_code search_params_finish(struct search_params *params, struct med_err *err) MED_CHECK;
+/* Everything that an answer depends on besides index and configuration, as one line: for ETags. */
+void search_params_canonical(const struct search_params *params, struct med_buf *out);

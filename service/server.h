@@ -1,0 +1,76 @@
+/* What the routes share: the server's state, and the helpers that write answers. */
+#pragma once
+
+#include "common/arena.h"
+#include "service/answer.h"
+#include "service/gate.h"
+#include "service/http_server.h"
+#include "service/metrics.h"
+#include "service/serving.h"
+
+struct server {
+    struct serving *serving;
+    struct http_server *http; /* set once it exists */
+    struct metrics metrics;
+    struct med_str public_url;
+    struct gate_limits limits;
+    bool access_log;
+    int64_t start_unix_s;
+    uint64_t id_seed;
+    atomic_uint_fast64_t id_next;
+};
+
+/* A search thread's own: one searcher, one arena that is reset between requests. */
+struct worker_state {
+    struct med_searcher *searcher;
+    struct med_arena *arena;
+};
+
+/* --- router.c --- */
+struct http_app router_app(struct server *server);
+
+/* --- answers --- */
+enum media { MEDIA_JSON, MEDIA_TEXT, MEDIA_MARKDOWN, MEDIA_METRICS, MEDIA_COUNT };
+const char *media_type(enum media media); /* "application/json" */
+/* The best of the offered kinds (a mask, 1 << enum media) for the Accept field; false: none.
+ * Without the field, JSON where it is offered. */
+bool media_choose(const struct http_request *request, unsigned offered, enum media *ret_media);
+
+void respond(struct http_response *response, int status, enum media media);
+/* A problem; whatever was written before is thrown away. */
+void respond_problem(const struct http_request *request, struct http_response *response,
+    enum problem problem, const char *detail);
+/* The same for an error code. */
+void respond_error(
+    const struct http_request *request, struct http_response *response, const struct med_err *err);
+/* Sets the ETag; true: the client has it, and the answer became 304. */
+bool respond_etag(
+    const struct http_request *request, struct http_response *response, struct med_hash128 hash);
+
+/* One name=value of the query string, decoded, in the arena. */
+struct query_pair {
+    struct med_str name, value;
+};
+enum med_code query_pairs(struct med_str query, struct med_arena *arena,
+    struct query_pair **ret_pairs, size_t *ret_count, struct med_err *err) MED_CHECK;
+/* "", "true" and "1" are true. */
+bool query_true(struct med_str value);
+
+/* --- routes --- */
+void route_search(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
+void route_document(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
+void route_fetch(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
+/* On the I/O thread: no disk, no waiting. */
+void route_livez(
+    struct server *server, const struct http_request *request, struct http_response *response);
+void route_readyz(
+    struct server *server, const struct http_request *request, struct http_response *response);
+void route_metrics(
+    struct server *server, const struct http_request *request, struct http_response *response);
+void route_openapi(
+    struct server *server, const struct http_request *request, struct http_response *response);
+void route_problems(
+    struct server *server, const struct http_request *request, struct http_response *response);

@@ -1,0 +1,196 @@
+#include "service/serving.h"
+
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+#define POLL_MS 1000
+#define RETRY_S 30 /* a generation that failed is tried again after this */
+
+struct serving {
+    char path[MED_PATH_MAX];
+    struct med_data *data; /* these two: opened once, by the constructor or the poller */
+    struct med_store *store;
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t wake;
+    bool stopping;
+    struct med_index *index;
+    struct serving_status status;
+    pthread_t poller;
+    bool poller_runs;
+    int64_t failed_at_s; /* the poller's own */
+};
+
+static enum med_code open_store(struct serving *s, struct med_err *err)
+{
+    enum med_code code = MED_OK;
+    char docs[MED_PATH_MAX];
+    if (!s->data) code = med_data_open(s->path, false, med_fs_posix(), &s->data, err);
+    if (code || s->store) return code;
+    struct med_store *store;
+    code = med_path_join(docs, s->path, "docs", err);
+    if (!code) code = med_store_open(docs, MED_STORE_READ_ONLY, &store, err);
+    if (!code) s->store = store;
+    return code;
+}
+
+static void describe(const struct med_index *index, struct serving_status *status)
+{
+    const struct med_manifest *m = med_index_manifest(index);
+    status->generation = m->number;
+    status->created_unix_s = m->created_unix_s;
+    status->documents = m->doc_count;
+    status->passages = 0;
+    for (size_t i = 0; i < m->segment_count; i++) status->passages += m->segments[i].chunk_count;
+    status->bytes = med_index_bytes(index);
+    status->failed_generation = 0;
+    status->failure[0] = '\0';
+}
+
+/* Opens and verifies the current generation and puts it in place. */
+static enum med_code load(struct serving *s, struct med_err *err)
+{
+    struct med_index *fresh = NULL, *old;
+    enum med_code code = open_store(s, err);
+    if (!code) code = med_index_open(s->data, s->store, 0, true, &fresh, err);
+    if (code) return code;
+    pthread_mutex_lock(&s->mutex);
+    old = s->index;
+    s->index = fresh;
+    describe(fresh, &s->status);
+    if (old) s->status.swaps++;
+    struct serving_status now = s->status;
+    pthread_mutex_unlock(&s->mutex);
+    if (old) med_index_release(&old);
+    med_log(MED_LOG_INFO, "generation", "serving generation %llu: %llu documents, %llu passages",
+        (unsigned long long)now.generation, (unsigned long long)now.documents,
+        (unsigned long long)now.passages);
+    return MED_OK;
+}
+
+static void note_failure(struct serving *s, uint64_t generation, const struct med_err *err)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool known =
+        s->status.failed_generation == generation && strcmp(s->status.failure, err->text) == 0;
+    s->status.failed_generation = generation;
+    snprintf(s->status.failure, sizeof s->status.failure, "%s", err->text);
+    if (!known) s->status.failures++;
+    pthread_mutex_unlock(&s->mutex);
+    s->failed_at_s = med_unix_time_s();
+    if (!known)
+        med_log(MED_LOG_ERROR, "generation", "cannot serve generation %llu, keeping what is: %s",
+            (unsigned long long)generation, err->text);
+}
+
+static void look(struct serving *s)
+{
+    struct med_err err = {0};
+    uint64_t current = 0, serving, failed;
+    pthread_mutex_lock(&s->mutex);
+    serving = s->status.generation;
+    failed = s->status.failed_generation;
+    pthread_mutex_unlock(&s->mutex);
+    enum med_code code = open_store(s, &err);
+    if (!code) code = med_generation_current(s->data, &current, &err);
+    /* Nothing there yet is what --wait waits for, not a failure. */
+    if (serving == 0 && (code == MED_E_NOT_FOUND || code == MED_E_NO_INDEX)) return;
+    if (!code && current == serving) return;
+    if (!code && current == failed && med_unix_time_s() - s->failed_at_s < RETRY_S) return;
+    if (!code) code = load(s, &err);
+    if (code) note_failure(s, current, &err);
+}
+
+static void *poller_main(void *arg)
+{
+    struct serving *s = arg;
+    pthread_mutex_lock(&s->mutex);
+    while (!s->stopping) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += POLL_MS / 1000;
+        while (!s->stopping && pthread_cond_timedwait(&s->wake, &s->mutex, &until) != ETIMEDOUT) {
+        }
+        if (s->stopping) break;
+        pthread_mutex_unlock(&s->mutex);
+        look(s);
+        pthread_mutex_lock(&s->mutex);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return NULL;
+}
+
+enum med_code serving_new(
+    const char *data_path, bool wait, struct serving **ret_serving, struct med_err *err)
+{
+    struct serving *s = med_calloc(1, sizeof *s);
+    if (!s) return med_fail(err, MED_E_NOMEM, "out of memory for the server");
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    enum med_code code = MED_OK;
+    if ((size_t)snprintf(s->path, sizeof s->path, "%s", data_path) >= sizeof s->path)
+        code = med_fail(err, MED_E_LIMIT, "the path of the data folder is too long");
+    if (!code) code = load(s, err);
+    if (wait && (code == MED_E_NOT_FOUND || code == MED_E_NO_INDEX)) {
+        med_log(MED_LOG_INFO, "waiting", "nothing to serve yet in %s", data_path);
+        code = MED_OK;
+    }
+    if (!code) {
+        int failed = pthread_create(&s->poller, NULL, poller_main, s);
+        if (failed) code = med_fail_errno(err, failed, "cannot start a thread");
+        s->poller_runs = !failed;
+    }
+    if (code) {
+        serving_free(&s);
+        return code;
+    }
+    *ret_serving = s;
+    return MED_OK;
+}
+
+void serving_free(struct serving **serving)
+{
+    struct serving *s = *serving;
+    *serving = NULL;
+    if (!s) return;
+    pthread_mutex_lock(&s->mutex);
+    s->stopping = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->mutex);
+    if (s->poller_runs) pthread_join(s->poller, NULL);
+    med_index_release(&s->index);
+    if (s->store) med_store_close(&s->store);
+    if (s->data) med_data_close(&s->data);
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->mutex);
+    med_free(s);
+}
+
+bool serving_acquire(struct serving *s, struct served *ret_served)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool there = s->index != NULL;
+    if (there)
+        *ret_served = (struct served){.store = s->store, .index = med_index_retain(s->index)};
+    pthread_mutex_unlock(&s->mutex);
+    return there;
+}
+
+void serving_release(struct served *served)
+{
+    med_index_release(&served->index);
+    served->store = NULL;
+}
+
+void serving_status(struct serving *s, struct serving_status *ret_status)
+{
+    pthread_mutex_lock(&s->mutex);
+    *ret_status = s->status;
+    pthread_mutex_unlock(&s->mutex);
+}

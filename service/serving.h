@@ -1,0 +1,35 @@
+/* The generation that is being served, and how it changes.
+ *
+ * One thread looks at CURRENT every second. A new generation is opened and verified beside the old
+ * one, off the query path, and only then put in its place; requests that hold the old one finish on
+ * it. When anything is wrong the old one stays, and the reason shows in serving_status. */
+#pragma once
+
+#include "index/search.h"
+
+struct serving;
+
+/* wait: nothing to serve yet is fine. Otherwise MED_E_NOT_FOUND, MED_E_NO_INDEX, MED_E_CORRUPT, ...
+ */
+enum med_code serving_new(
+    const char *data_path, bool wait, struct serving **ret_serving, struct med_err *err) MED_CHECK;
+/* After this nobody may hold an index of it. */
+void serving_free(struct serving **serving);
+
+struct served {
+    struct med_store *store;
+    struct med_index *index;
+};
+/* A reference to what is served now; false when nothing is. Any thread. */
+bool serving_acquire(struct serving *serving, struct served *ret_served);
+void serving_release(struct served *served);
+
+struct serving_status {
+    uint64_t generation; /* 0: none */
+    int64_t created_unix_s;
+    uint64_t documents, passages, bytes;
+    uint64_t swaps, failures;
+    uint64_t failed_generation; /* which could not be opened, 0 = none; the reason: */
+    char failure[MED_ERR_TEXT_MAX];
+};
+void serving_status(struct serving *serving, struct serving_status *ret_status);

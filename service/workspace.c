@@ -1,0 +1,56 @@
+#include "service/workspace.h"
+
+#include "common/fs.h"
+
+#include <stdio.h>
+
+static enum med_code open_parts(const struct options *options, enum workspace_need need,
+    struct workspace *w, struct med_err *err)
+{
+    if (!options->data || !*options->data)
+        return med_fail(
+            err, MED_E_USAGE, "which data folder? Give --data FOLDER or set MEDICUS_DATA");
+    bool create = need == WORKSPACE_CREATE;
+    enum med_code code = med_data_open(options->data, create, med_fs_posix(), &w->data, err);
+    if (code) return code;
+    char docs[MED_PATH_MAX];
+    code = med_path_join(docs, med_data_path(w->data), "docs", err);
+    if (code) return code;
+    code =
+        med_store_open(docs, create ? MED_STORE_READ_WRITE : MED_STORE_READ_ONLY, &w->store, err);
+    if (code) return code;
+    if (need == WORKSPACE_INDEX) return med_index_open(w->data, w->store, 0, true, &w->index, err);
+    if (need != WORKSPACE_ANY_INDEX) return MED_OK;
+    code = med_index_open(w->data, w->store, 0, false, &w->index, err);
+    return code == MED_E_NO_INDEX ? MED_OK : code;
+}
+
+enum med_code workspace_open(const struct options *options, enum workspace_need need,
+    struct workspace *ret_workspace, struct med_err *err)
+{
+    struct workspace w = {0};
+    enum med_code code = open_parts(options, need, &w, err);
+    if (code) {
+        workspace_close(&w);
+        return code;
+    }
+    *ret_workspace = w;
+    return MED_OK;
+}
+
+void workspace_close(struct workspace *w)
+{
+    med_index_release(&w->index);
+    if (w->store) med_store_close(&w->store);
+    if (w->data) med_data_close(&w->data);
+}
+
+void say(const struct options *options, const char *fmt, ...)
+{
+    if (options->quiet) return;
+    va_list args;
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
