@@ -47,7 +47,7 @@ static enum med_code text_size(const struct med_doc *doc, size_t *ret_size, stru
 enum med_code med_text_make(const struct med_doc *doc, struct med_arena *arena,
     struct med_text **ret_text, struct med_err *err)
 {
-    size_t size;
+    size_t size = 0;
     if (doc->section_count > MED_DOC_SECTIONS_MAX)
         return med_fail(err, MED_E_LIMIT,
             "the document " MED_STR_FMT " has more than %llu sections", MED_STR_ARG(doc->id),

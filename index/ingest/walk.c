@@ -68,17 +68,43 @@ static int not_dots(const struct dirent *entry)
     return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(name, names[i]) == 0) return true;
+    }
+    return false;
+}
+
+/* A BEIR collection is a folder with a corpus beside its queries and judgements. The queries have
+ * the form of documents, and must not become some. */
+static bool is_beir_folder(struct dirent *const *entries, int count)
+{
+    static const char *const corpora[] = {"corpus.jsonl", "corpus.jsonl.gz"};
+    for (int i = 0; i < count; i++) {
+        if (is_one_of(entries[i]->d_name, corpora, 2)) return true;
+    }
+    return false;
+}
+
 static enum med_code enter_folder(struct walk *w, struct pending p)
 {
     struct dirent **entries = NULL;
     int count = scandir(p.path, &entries, not_dots, by_bytes);
     if (count < 0) return add_unreadable(w, p, errno);
+    static const char *const for_eval[] = {"queries.jsonl", "queries.jsonl.gz", "qrels"};
+    bool beir = is_beir_folder(entries, count);
     enum med_code code = MED_OK;
     const char *slash = p.path[strlen(p.path) - 1] == '/' ? "" : "/";
     for (int i = count; i > 0; i--) {
         if (code == MED_OK) {
             const char *name = entries[i - 1]->d_name;
-            code = push(w, med_arena_printf(w->arena, "%s%s%s", p.path, slash, name), false);
+            const char *path = med_arena_printf(w->arena, "%s%s%s", p.path, slash, name);
+            if (beir && is_one_of(name, for_eval, 3) && path)
+                code = add(w, (struct med_walk_file){.path = path,
+                                  .problem = "queries and judgements of a collection"});
+            else
+                code = push(w, path, false);
         }
         free(entries[i - 1]); /* scandir's own */
     }

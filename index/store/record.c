@@ -238,8 +238,8 @@ enum med_decision med_decide(const struct med_candidate *current,
     const struct med_candidate *incoming, enum med_put_outcome *ret_outcome)
 {
     if (!current) {
-        /* Deleting what was never there removes nothing, but is remembered. */
-        *ret_outcome = incoming->live ? MED_PUT_ADDED : MED_PUT_UNCHANGED;
+        /* Deleting what was never there is remembered: an older file may still bring it. */
+        *ret_outcome = incoming->live ? MED_PUT_ADDED : MED_PUT_DELETED;
         return MED_DECIDE_WRITE;
     }
     bool same = current->live == incoming->live &&

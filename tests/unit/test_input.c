@@ -312,6 +312,21 @@ static void folders_are_walked_and_other_files_passed_over(void **state)
     med_store_close(&store);
 }
 
+static void the_queries_of_a_beir_folder_do_not_become_documents(void **state)
+{
+    (void)state;
+    struct med_store *store = open_store();
+    assert_int_equal(mkdir(in_folder("beir"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("beir/qrels"), 0700), 0);
+    put_text("beir/corpus.jsonl", LINE("1"));
+    put_text("beir/queries.jsonl", LINE("2"));
+    put_text("beir/qrels/dev.tsv", "query-id\tcorpus-id\tscore\n2\t1\t1\n");
+    assert_int_equal(ingest(store, in_folder("beir")), MED_OK);
+    assert_int_equal(summary.added, 1);
+    assert_int_equal(problems.count, 2);
+    med_store_close(&store);
+}
+
 static void a_bad_path_does_not_stop_the_others(void **state)
 {
     (void)state;
@@ -501,7 +516,7 @@ static void a_real_update_file_arrives_whole(void **state)
     assert_int_equal(ingest(store, path), MED_OK);
     assert_int_equal(summary.records, 605);
     assert_int_equal(summary.added, 604);
-    assert_int_equal(summary.unchanged, 1); /* the deletion of what was never there */
+    assert_int_equal(summary.deleted, 1); /* of what was never there: remembered */
     assert_int_equal(summary.skipped, 0);
     assert_int_equal(ingest(store, path), MED_OK);
     assert_int_equal(summary.unchanged, 604 + 1);
@@ -519,6 +534,7 @@ int main(void)
         cmocka_unit_test(a_decompression_bomb_is_refused),
         WITH_FOLDER(the_same_thing_twice_changes_nothing),
         WITH_FOLDER(folders_are_walked_and_other_files_passed_over),
+        WITH_FOLDER(the_queries_of_a_beir_folder_do_not_become_documents),
         WITH_FOLDER(a_bad_path_does_not_stop_the_others),
         WITH_FOLDER(a_truncated_gzip_keeps_what_was_complete),
         WITH_FOLDER(archives_are_read_member_by_member),

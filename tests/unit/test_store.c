@@ -79,7 +79,7 @@ static void an_old_file_does_not_resurrect_a_deleted_citation(void **state)
     assert_int_equal(put(f, &doc), MED_PUT_ADDED);
     assert_title(f, "pmid:7", "baseline");
     assert_int_equal(delete (f, "pmid:7", 202401300), MED_PUT_OLDER);
-    assert_int_equal(delete (f, "pmid:8", 202401300), MED_PUT_UNCHANGED); /* before it ever came */
+    assert_int_equal(delete (f, "pmid:8", 202401300), MED_PUT_DELETED); /* before it ever came */
     doc = document("pmid:8", "late");
     doc.precedence = (struct med_precedence){.sequence = 202400010, .version = 1};
     assert_int_equal(put(f, &doc), MED_PUT_OLDER);
