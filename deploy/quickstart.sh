@@ -38,10 +38,20 @@ step "Debian packages"
 packages_install "${packages_build[@]}" "${packages_demo[@]}"
 
 step "Build"
+quietly() { # shows what a command printed only when it failed
+    local log
+    log=$(mktemp)
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 40 "$log" >&2
+        echo "error: failed: $*" >&2
+        exit 1
+    fi
+    rm -f "$log"
+}
 if [ ! -f "$root/build/build.ninja" ]; then
-    meson setup "$root/build" "$root" --buildtype=release >/dev/null
+    quietly meson setup "$root/build" "$root" --buildtype=release
 fi
-ninja -C "$root/build" service/medicus >/dev/null
+quietly ninja -C "$root/build" service/medicus
 medicus=$root/build/service/medicus
 "$medicus" --version >&2
 
@@ -70,8 +80,9 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 
-step "A search:  curl 'http://$listen/v1/search?q=stopping+beta-blockers+after+a+heart+attack&limit=3&pretty'"
-answer=$(curl -sSf "http://$listen/v1/search?q=stopping+beta-blockers+after+a+heart+attack&limit=3&pretty")
+search="http://$listen/v1/search?q=stopping+beta-blockers+after+a+heart+attack&limit=3&pretty"
+step "A search:  curl '$search'"
+answer=$(curl -sSf "$search")
 printf '%s\n' "$answer"
 
 id=$(printf '%s' "$answer" | python3 -c 'import json, sys; print(json.load(sys.stdin)["results"][0]["document_id"])')
