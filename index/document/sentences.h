@@ -1,6 +1,7 @@
 /* Inner interface of the folder: white space as the chunker sees it, and sentences one at a time.
  *
- * White space is ASCII white space. The Unicode spaces (no-break, thin) bind what they stand between, as in "5 mg". */
+ * White space is ASCII white space. The Unicode spaces (no-break, thin) bind what they stand
+ * between, as in "5 mg". */
 #pragma once
 
 #include "index/document/text.h"

@@ -87,8 +87,9 @@ static void start_item(struct med_guideline *g, const struct med_node *node)
         if (g->cell_depth == 0) med_flow_bullet(f);
         return;
     }
-    unsigned number = 0;
-    for (const struct med_node *n = node->parent->first; n && n != node; n = n->next)
+    unsigned number = 0; /* what is far down an endless list is not counted */
+    for (const struct med_node *n = node->parent->first; n && n != node && number < 1000;
+         n = n->next)
         number += med_node_is(n, "li");
     char text[16];
     snprintf(text, sizeof text, "%u. ", number + 1);

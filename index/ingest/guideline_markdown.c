@@ -7,6 +7,9 @@
 #include <pthread.h>
 #include <stdio.h>
 
+/* Of all tables of a text; beyond it they are read as plain lines. */
+#define TABLE_CELLS_MAX ((size_t)1 << 20)
+
 struct walk {
     struct med_guideline *g;
     struct med_flow *f; /* g->flow, or g->aux inside a heading */
@@ -33,8 +36,9 @@ static void start_item(struct walk *w, cmark_node *item)
         return;
     }
     char number[16];
-    int n = cmark_node_get_list_start(list);
-    for (cmark_node *p = cmark_node_previous(item); p; p = cmark_node_previous(p)) n++;
+    int first = cmark_node_get_list_start(list), n = first;
+    cmark_node *before = cmark_node_previous(item);
+    for (; before && n - first < 1000; before = cmark_node_previous(before)) n++;
     snprintf(number, sizeof number, "%d. ", n);
     med_flow_break(w->f);
     med_flow_text(w->f, med_str_of(number));
@@ -106,13 +110,29 @@ static void leave(struct walk *w, cmark_node *node)
     }
 }
 
+/* cmark fills every row of a table up to the width of its head: a small text could become billions
+ * of cells. */
+static bool tables_are_bounded(struct med_str text)
+{
+    size_t lines = 1, bars = 0, bars_max = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        bars += text.ptr[i] == '|';
+        if (bars > bars_max) bars_max = bars;
+        if (text.ptr[i] != '\n') continue;
+        lines++;
+        bars = 0;
+    }
+    return bars_max + 1 <= TABLE_CELLS_MAX / lines;
+}
+
 static cmark_node *parse(struct med_str text)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    static const char *const EXTENSIONS[] = {"table", "strikethrough", "tasklist"};
+    static const char *const EXTENSIONS[] = {"strikethrough", "tasklist", "table"};
+    size_t count = sizeof EXTENSIONS / sizeof *EXTENSIONS - (tables_are_bounded(text) ? 0 : 1);
     pthread_once(&once, cmark_gfm_core_extensions_ensure_registered);
     cmark_parser *parser = cmark_parser_new(CMARK_OPT_VALIDATE_UTF8 | CMARK_OPT_FOOTNOTES);
-    for (size_t i = 0; i < sizeof EXTENSIONS / sizeof *EXTENSIONS; i++) {
+    for (size_t i = 0; i < count; i++) {
         cmark_syntax_extension *extension = cmark_find_syntax_extension(EXTENSIONS[i]);
         if (extension) cmark_parser_attach_syntax_extension(parser, extension);
     }

@@ -11,6 +11,9 @@
 #include "common/limits.h"
 #include "common/mem.h"
 
+/* Of distinct keywords: more are no description. */
+#define LIST_MAX 1000
+
 struct jats {
     const struct med_input *in;
     const struct med_doc_sink *sink;
@@ -69,7 +72,7 @@ static bool add_str(struct med_str **list, size_t *count, size_t *cap, struct me
     for (size_t i = 0; i < *count; i++) {
         if (med_str_eq_nocase((*list)[i], text)) return true;
     }
-    if (text.len == 0) return true;
+    if (text.len == 0 || *count >= LIST_MAX) return true;
     if (!med_grow(list, cap, *count + 1, sizeof **list)) return false;
     (*list)[(*count)++] = text;
     return true;
@@ -231,7 +234,8 @@ static bool take_authors(struct jats *j, const struct med_node *meta)
             struct med_str type =
                 med_node_is(c, "contrib") ? med_node_attr(c, "contrib-type") : MED_STR("-");
             if ((type.len == 0 || is(type, "author")) && !take_author(j, c)) return false;
-            if (c == med_node_child(g, "collab") && !take_author(j, g)) return false; /* DTD 2.3 */
+            if (med_node_is(c, "collab") && c == med_node_child(g, "collab") && !take_author(j, g))
+                return false; /* DTD 2.3 */
         }
     }
     return true;

@@ -16,7 +16,8 @@ void med_jats_text_begin(struct med_jats_text *t, struct med_arena *arena);
 
 /* The node's text on one line. */
 struct med_str med_jats_line(struct med_jats_text *t, const struct med_node *node);
-/* The node's sections, paragraphs and captions flow into t->main; top-level sections become headings of `level`. */
+/* The node's sections, paragraphs and captions flow into t->main; top-level sections become
+ * headings of `level`. */
 void med_jats_flow(struct med_jats_text *t, const struct med_node *node, unsigned level);
 /* Elements that never hold text worth reading: for med_tree_begin. */
 extern const char *const MED_JATS_IGNORED[];

@@ -1,5 +1,6 @@
 /* Guidelines: front matter, Markdown, HTML, plain text, slugs; 85 real ones where they are there.
  */
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/json.h"
 #include "common/mem.h"
@@ -268,6 +269,62 @@ static void deep_html_keeps_its_text(void **state)
     kept_free(kept);
 }
 
+/* Each would take minutes, or all memory, in a parser with a quadratic path. */
+static void hostile_markup_takes_linear_time(void **state)
+{
+    (void)state;
+    static const struct {
+        enum med_format format;
+        const char *head, *unit;
+        unsigned count;
+        const char *tail;
+    } CASES[] = {
+        {MED_FORMAT_MARKDOWN, "", "[a](", 50000, ""},
+        {MED_FORMAT_MARKDOWN, "", "*a_ ", 50000, ""},
+        {MED_FORMAT_MARKDOWN, "", "> ", 20000, "a"},
+        {MED_FORMAT_MARKDOWN, "|a|\n|-|\n", "|x\n", 200000, ""},
+        {MED_FORMAT_MARKDOWN, "", "|a", 50000, ""},
+        {MED_FORMAT_MARKDOWN, "", "1. x\n", 200000, ""},
+        {MED_FORMAT_HTML, "<p>", "<div>", 100000, "x"},
+        {MED_FORMAT_HTML, "<p>x<!--", "a-", 2000000, ""},
+        {MED_FORMAT_HTML, "<p>x", "&amp", 300000, ""},
+        {MED_FORMAT_HTML, "<p>x", "<a b=", 200000, ""},
+        {MED_FORMAT_HTML, "<ol>", "<li>x", 100000, ""},
+        {MED_FORMAT_TEXT, "", "1. A\n\n", 100000, ""},
+        {MED_FORMAT_TEXT, "", "\n", 100000, "x"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct med_buf buf;
+        med_buf_init(&buf, 16 * MED_MIB);
+        med_buf_puts(&buf, CASES[i].head);
+        for (unsigned n = 0; n < CASES[i].count; n++) med_buf_puts(&buf, CASES[i].unit);
+        med_buf_puts(&buf, CASES[i].tail);
+        uint64_t start = med_now_ns();
+        kept_free(parse_named("x", CASES[i].format, med_buf_str(&buf)));
+        uint64_t took_ms = (med_now_ns() - start) / 1000000;
+        if (took_ms > 20000) print_error("case %zu took %llu ms\n", i, (unsigned long long)took_ms);
+        assert_true(took_ms <= 20000);
+        med_buf_free(&buf);
+    }
+}
+
+/* A head of 1,000 columns above 5,000 short rows. */
+static void wide_tables_are_not_filled_up(void **state)
+{
+    (void)state;
+    struct med_buf buf;
+    med_buf_init(&buf, MED_MIB);
+    for (int i = 0; i < 1000; i++) med_buf_puts(&buf, "|a");
+    med_buf_puts(&buf, "\n");
+    for (int i = 0; i < 1000; i++) med_buf_puts(&buf, "|-");
+    for (int i = 0; i < 5000; i++) med_buf_puts(&buf, "\n|x|");
+    struct kept *kept = parse_named("x", MED_FORMAT_MARKDOWN, med_buf_str(&buf));
+    assert_int_equal(kept->doc_count, 1);
+    assert_true(kept->docs[0]->sections[0].body.len < 100000);
+    med_buf_free(&buf);
+    kept_free(kept);
+}
+
 static enum med_code ignore_document(void *ctx, const struct med_doc *doc, struct med_err *err)
 {
     (void)err;
@@ -379,6 +436,8 @@ int main(void)
         cmocka_unit_test(encodings_end_as_utf8),
         cmocka_unit_test(random_bytes_never_break_a_parser),
         cmocka_unit_test(deep_html_keeps_its_text),
+        cmocka_unit_test(hostile_markup_takes_linear_time),
+        cmocka_unit_test(wide_tables_are_not_filled_up),
         cmocka_unit_test(running_out_of_memory_is_an_error_at_every_allocation),
         cmocka_unit_test(real_guidelines_keep_headings_and_grades),
     };
