@@ -24,6 +24,13 @@
  * waits for the one before. */
 #define GRAPH_ROW_COST 1.5
 
+/* Answers that a filtered walk aims at beyond those asked for. */
+#define FILTER_MARGIN 16
+
+/* Each doubling of the depth adds a quarter to the lists. */
+#define NPROBE_DOUBLINGS 4
+#define NPROBE_PATIENCE 32 /* times as many rows, where the filter is against the query */
+
 const char *med_dense_kind_name(enum med_dense_kind kind)
 {
     switch (kind) {
@@ -141,61 +148,115 @@ static uint32_t allowed_count(const struct med_dense *dense, struct med_filter f
     return filter.set_count;
 }
 
-/* Of the ef nearest rows that a walk sees, only the allowed share counts: the walk is widened by
- * it. False when scanning the allowed rows costs less. */
-static bool graph_is_cheaper(const struct med_dense *dense, uint32_t allowed, uint32_t *ef)
+/* Of the ef nearest rows that a walk finds, only the allowed share counts: the walk is widened by
+ * it, with a margin, as the share near the query may be smaller. False when scanning the allowed
+ * rows costs less. */
+static bool graph_is_cheaper(
+    const struct med_dense *dense, uint32_t allowed, size_t k, uint32_t *ef)
 {
     if (allowed == 0) return false;
-    double wide = (double)*ef * dense->rows.count / allowed;
+    double wide = *ef > k ? *ef : (double)k;
+    if (allowed < dense->rows.count) {
+        double wanted = (double)k * 1.25 + FILTER_MARGIN;
+        wide = (wide > wanted ? wide : wanted) * dense->rows.count / allowed;
+    }
     double rows_seen = wide * 2 * dense->graph.header.m;
     if (rows_seen * GRAPH_ROW_COST >= allowed || wide > MED_WALK_EF_MAX) return false;
     *ef = (uint32_t)ceil(wide);
     return true;
 }
 
-#define NPROBE_MAX 4096u
-
-static bool lists_are_cheaper(const struct med_dense *dense, uint32_t allowed, uint32_t nprobe)
+/* The lists were counted for k = 10 and no filter. Neighbours further away lie in more lists; the
+ * tenth of a thinned-out collection is further away. False when scanning the allowed rows costs
+ * less. */
+static bool lists_are_cheaper(
+    const struct med_dense *dense, uint32_t allowed, size_t k, uint32_t *nprobe)
 {
+    if (allowed == 0) return false;
     uint32_t list_count = dense->graph.header.list_count;
-    double scanned = (double)allowed * nprobe / list_count;
-    return nprobe < list_count && list_count + scanned * GRAPH_ROW_COST < allowed;
+    double depth = (double)k * dense->rows.count / allowed / 10;
+    double wide = depth > 1 ? *nprobe * (1 + log2(depth) / NPROBE_DOUBLINGS) : *nprobe;
+    double scanned = (double)allowed * wide / list_count;
+    if (wide >= list_count || list_count + scanned * GRAPH_ROW_COST >= allowed) return false;
+    *nprobe = (uint32_t)ceil(wide);
+    return true;
 }
 
-/* The lists whose centroids are nearest are scanned. */
+struct probe {
+    const struct med_dense *dense;
+    const float *query;
+    struct med_filter filter;
+    struct med_dense_top *top;
+    struct med_hit *lists; /* chunk = number of the list */
+};
+
+/* The `count` nearest lists, best first. */
+static enum med_code rank_lists(struct probe *p, uint32_t count, struct med_err *err)
+{
+    med_free(p->lists);
+    p->lists = med_malloc(count * sizeof *p->lists);
+    if (!p->lists) return med_fail(err, MED_E_NOMEM, "out of memory for %u lists", count);
+    struct med_dense_top near = {.hits = p->lists, .k = count};
+    med_dense_scan_all(&p->dense->graph.ivf.centroids, p->query, &near);
+    med_dense_top_sort(&near);
+    if (near.count < count) /* centroids of zeros: only in a damaged file */
+        med_dense_fill_zeros(&p->dense->graph.ivf.centroids, (struct med_filter){0}, &near);
+    return MED_OK;
+}
+
+/* How many allowed rows the list at a rank has; they are scored. */
+static size_t scan_ranked(const struct probe *p, uint32_t rank)
+{
+    const struct med_ivf *ivf = &p->dense->graph.ivf;
+    uint32_t list = p->lists[rank].chunk;
+    uint64_t begin = ivf->offsets[list], end = ivf->offsets[list + 1];
+    return med_dense_scan_list(
+        &p->dense->rows, p->query, p->filter, ivf->ids + begin, (size_t)(end - begin), p->top);
+}
+
+/* Where the filter has left less in the nearest lists than in others, the query is far from what is
+ * allowed, and the nearest allowed rows are spread over many lists: these are scanned in order
+ * until several times the usual number of rows was scored. When that is a good part of all, the
+ * caller scans all. */
 static enum med_code search_ivf(const struct med_dense *dense, const float *query,
     struct med_filter filter, uint32_t nprobe, struct med_dense_top *top, struct med_err *err)
 {
-    const struct med_ivf *ivf = &dense->graph.ivf;
-    if (nprobe > NPROBE_MAX) nprobe = NPROBE_MAX;
-    struct med_hit *lists = med_malloc(nprobe * sizeof *lists);
-    if (!lists) return med_fail(err, MED_E_NOMEM, "out of memory for %u lists", nprobe);
-    struct med_dense_top near = {.hits = lists, .k = nprobe};
-    med_dense_scan_all(&ivf->centroids, query, &near);
-    for (size_t i = 0; i < near.count; i++) {
-        uint64_t begin = ivf->offsets[lists[i].chunk], end = ivf->offsets[lists[i].chunk + 1];
-        med_dense_scan_list(
-            &dense->rows, query, filter, ivf->ids + begin, (size_t)(end - begin), top);
+    struct probe p = {.dense = dense, .query = query, .filter = filter, .top = top};
+    uint32_t list_count = dense->graph.ivf.centroids.count;
+    uint32_t allowed = allowed_count(dense, filter);
+    if (nprobe > list_count) nprobe = list_count;
+    double wanted = filter.words ? (double)nprobe * allowed / list_count / 1.4 : 0;
+    double scored = 0;
+    enum med_code code = rank_lists(&p, nprobe, err);
+    for (uint32_t i = 0; code == MED_OK && i < nprobe; i++) scored += (double)scan_ranked(&p, i);
+    if (code == MED_OK && scored < wanted) {
+        wanted *= NPROBE_PATIENCE;
+        if (wanted * 3 >= allowed) {
+            top->count = 0;
+        } else {
+            code = rank_lists(&p, list_count, err);
+            for (uint32_t i = nprobe; code == MED_OK && i < list_count && scored < wanted; i++)
+                scored += (double)scan_ranked(&p, i);
+        }
     }
-    med_free(lists);
-    return MED_OK;
+    med_free(p.lists);
+    return code;
 }
 
 enum med_code med_dense_search_graph(const struct med_dense *dense, const float *query,
     struct med_filter filter, uint32_t ef, struct med_dense_top *top, struct med_err *err)
 {
     if (!dense->walkers) return search_ivf(dense, query, filter, ef, top, err);
-    return med_walk(&dense->rows, &dense->graph.links, dense->walkers, query, filter, ef, top, err);
+    return med_graph_walk(
+        &dense->rows, &dense->graph.links, dense->walkers, query, filter, ef, top, err);
 }
 
 /* Whether the graph or the lists promise less work than the scan; *ef is then what to use. */
 static bool worth_it(const struct med_dense *dense, uint32_t allowed, size_t k, uint32_t *ef)
 {
     switch ((enum med_dense_kind)dense->graph.header.kind) {
-    case MED_DENSE_HNSW:
-        if (*ef < k) *ef = (uint32_t)k;
-        return graph_is_cheaper(dense, allowed, ef);
-    case MED_DENSE_IVF: return lists_are_cheaper(dense, allowed, *ef);
+    case MED_DENSE_HNSW: return graph_is_cheaper(dense, allowed, k, ef);
+    case MED_DENSE_IVF: return lists_are_cheaper(dense, allowed, k, ef);
     case MED_DENSE_AUTO:
     case MED_DENSE_FLAT: return false;
     }

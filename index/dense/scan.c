@@ -192,15 +192,19 @@ void med_dense_scan_filter(const struct med_dense_rows *rows, const float *query
     gather_end(&g);
 }
 
-void med_dense_scan_list(const struct med_dense_rows *rows, const float *query,
+size_t med_dense_scan_list(const struct med_dense_rows *rows, const float *query,
     struct med_filter filter, const uint32_t *chunks, size_t count, struct med_dense_top *top)
 {
     assert(top->k > 0);
     struct gather g = {.rows = rows, .query = query, .top = top};
+    size_t allowed = 0;
     for (size_t i = 0; i < count; i++) {
-        if (med_filter_has(filter, chunks[i])) gather_add(&g, chunks[i]);
+        if (!med_filter_has(filter, chunks[i])) continue;
+        gather_add(&g, chunks[i]);
+        allowed++;
     }
     gather_end(&g);
+    return allowed;
 }
 
 void med_dense_fill_zeros(

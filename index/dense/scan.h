@@ -51,8 +51,8 @@ void med_dense_scan_all(
     const struct med_dense_rows *rows, const float *query, struct med_dense_top *top);
 void med_dense_scan_filter(const struct med_dense_rows *rows, const float *query,
     struct med_filter filter, struct med_dense_top *top);
-/* Given rows, of those that pass the filter. */
-void med_dense_scan_list(const struct med_dense_rows *rows, const float *query,
+/* Of given rows those that pass the filter; their number. */
+size_t med_dense_scan_list(const struct med_dense_rows *rows, const float *query,
     struct med_filter filter, const uint32_t *chunks, size_t count, struct med_dense_top *top);
 
 /* Appends allowed rows of zeros in order of number, with score 0, while there is room. */

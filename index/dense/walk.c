@@ -12,7 +12,10 @@
  * it enters level 0: passages form tight clusters that have few links to each other, and a walk
  * that enters the wrong one never leaves it.
  *
- * A filter does not steer the walk, it only decides what is an answer; callers widen the beam.
+ * A filter does not steer the walk, it only decides which rows of the final beam are answers;
+ * callers widen the beam. An allowed row that was seen but fell out of the beam is no answer:
+ * others, nearer and also allowed, may never have been seen. Too few answers then mean an exact
+ * scan.
  *
  * Visited rows are bits; which were set is noted, so that clearing costs what the walk has seen and
  * not the size of the index. */
@@ -214,7 +217,6 @@ struct walk {
     const struct med_links *links;
     const float *query;
     struct med_filter filter;
-    struct med_dense_top *answers; /* NULL: the beam itself holds them */
     struct walker *walker;
 };
 
@@ -252,8 +254,6 @@ static size_t consider(const struct walk *k, const uint32_t *found, uint32_t cou
         }
         for (uint32_t j = 0; j < part; j++) {
             float score = med_dense_clean(scores[j]);
-            if (k->answers && med_filter_has(k->filter, found[i + j]))
-                med_dense_top_offer(rows, k->answers, found[i + j], score);
             size_t place = beam_insert(k->walker, score, found[i + j]);
             if (place < best) best = place;
         }
@@ -292,11 +292,12 @@ static void collect(const struct walk *k, struct med_dense_top *top)
 {
     for (size_t i = 0; i < k->walker->beam_count && top->count < top->k; i++) {
         struct beam_item item = k->walker->beam[i];
-        med_dense_top_offer(k->rows, top, item.row & ~EXPANDED, item.score);
+        uint32_t row = item.row & ~EXPANDED;
+        if (med_filter_has(k->filter, row)) med_dense_top_offer(k->rows, top, row, item.score);
     }
 }
 
-enum med_code med_walk(const struct med_dense_rows *rows, const struct med_links *links,
+enum med_code med_graph_walk(const struct med_dense_rows *rows, const struct med_links *links,
     struct med_walk_pool *pool, const float *query, struct med_filter filter, uint32_t ef,
     struct med_dense_top *top, struct med_err *err)
 {
@@ -312,15 +313,8 @@ enum med_code med_walk(const struct med_dense_rows *rows, const struct med_links
     beam_insert(w, med_dense_score_at(rows, query, links->entry_point), links->entry_point);
     for (uint32_t level = links->max_level; level > 0; level--) walk_level(&k, level);
     w->beam_max = ef;
-    if (filter.words) {
-        k.answers = top;
-        for (size_t i = 0; i < w->beam_count; i++) {
-            uint32_t row = w->beam[i].row & ~EXPANDED;
-            if (med_filter_has(filter, row)) med_dense_top_offer(rows, top, row, w->beam[i].score);
-        }
-    }
     walk_level(&k, 0);
-    if (!filter.words) collect(&k, top);
+    collect(&k, top);
     forget_visits(w, rows->count);
     give_back(pool, w);
     return MED_OK;

@@ -32,6 +32,6 @@ void med_walk_pool_free(struct med_walk_pool **pool);
 
 /* Pushes allowed rows near the padded query onto top, which may end up with fewer than k. ef, 1 to
  * MED_WALK_EF_MAX, is the number of rows, allowed or not, that the walk keeps in view. */
-enum med_code med_walk(const struct med_dense_rows *rows, const struct med_links *links,
+enum med_code med_graph_walk(const struct med_dense_rows *rows, const struct med_links *links,
     struct med_walk_pool *pool, const float *query, struct med_filter filter, uint32_t ef,
     struct med_dense_top *top, struct med_err *err) MED_CHECK;
