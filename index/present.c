@@ -126,7 +126,21 @@ static bool split_chunk_id(struct med_str id, struct med_str *ret_document, uint
     return false;
 }
 
-/* The live document that the id names, directly or as an alias. */
+/* An id without its prefix, as it stood in the input: the forms that it may have here. */
+static enum med_code find_bare(struct med_snapshot *snapshot, struct med_str id,
+    struct med_arena *arena, struct med_doc **ret_doc, struct med_err *err)
+{
+    static const char *const prefixes[] = {"pmid:", "doc:", "guideline:"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        char *full = med_arena_printf(arena, "%s" MED_STR_FMT, prefixes[i], MED_STR_ARG(id));
+        if (!full) return out_of_memory(err);
+        enum med_code code = med_snapshot_get(snapshot, med_str_of(full), arena, ret_doc, err);
+        if (code != MED_E_NOT_FOUND) return code;
+    }
+    return med_fail(err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
+}
+
+/* The live document that the id names, directly, as an alias, or without its prefix. */
 static enum med_code find_document(struct med_snapshot *snapshot, struct med_str id,
     struct med_arena *arena, struct med_doc **ret_doc, struct med_err *err)
 {
@@ -142,9 +156,7 @@ static enum med_code find_document(struct med_snapshot *snapshot, struct med_str
     if (code != MED_E_NOT_FOUND) return code;
     code = med_snapshot_find_alias(snapshot, normal, arena, &ids, &count, err);
     if (code) return code;
-    if (count == 0)
-        return med_fail(
-            err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
+    if (count == 0) return find_bare(snapshot, id, arena, ret_doc, err);
     return med_snapshot_get(snapshot, ids[0], arena, ret_doc, err);
 }
 

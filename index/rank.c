@@ -25,7 +25,6 @@ struct pool {
     struct candidate *items;
     size_t count, cap;
     bool lexical_full, dense_full; /* a half returned as many as were asked: there may be more */
-    uint64_t lexical_count;        /* documents (or passages) that the lexical half returned */
 };
 
 struct ranker {
@@ -200,7 +199,6 @@ static enum med_code lexical_half(struct ranker *k, size_t depth, struct med_err
         for (size_t i = 0; i < count; i++) {
             if (!add_candidate(k, s, hits[i].chunk)) return out_of_memory(err);
         }
-        k->pool.lexical_count += count;
         k->pool.lexical_full |= count == depth;
     }
     return MED_OK;
@@ -458,10 +456,8 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
         if (code || ranking->count >= wanted || !more || depth == MED_POOL_DEPTH_MAX) break;
         depth *= 2; /* many candidates were versions of the same work */
     }
-    ranking->total = ranking->mode == MED_MODE_LEXICAL || !k.pool.lexical_full
-                         ? ranking->count
-                         : k.pool.lexical_count;
-    ranking->total_exact = !k.pool.lexical_full && ranking->mode == MED_MODE_LEXICAL;
+    ranking->total = ranking->count;
+    ranking->total_exact = !k.pool.lexical_full && !k.pool.dense_full;
     return code;
 }
 

@@ -114,6 +114,26 @@ static struct window choose_window(struct med_str passage, const struct med_span
     return best;
 }
 
+/* Copies the window with runs of white space made one space; a heading's blank line becomes a
+ * colon. moved[i] is where byte i went, moved[text.len] the end. */
+static size_t one_line(struct med_str text, char *out, uint32_t *moved)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        moved[i] = (uint32_t)len;
+        if (!is_space(text.ptr[i])) {
+            out[len++] = text.ptr[i];
+        } else if (len && out[len - 1] != ' ') {
+            bool blank_line = text.len - i > 1 && text.ptr[i] == '\n' && text.ptr[i + 1] == '\n';
+            bool open_end = !strchr(".:;!?)\"", out[len - 1]);
+            if (blank_line && open_end) out[len++] = ':';
+            out[len++] = ' ';
+        }
+    }
+    moved[text.len] = (uint32_t)len;
+    return len;
+}
+
 enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage,
     const struct query *query, struct med_arena *arena, struct med_str *ret_snippet,
     struct med_span **ret_highlights, size_t *ret_highlight_count, struct med_err *err)
@@ -128,19 +148,22 @@ enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage
     code = med_sentences(passage, arena, &sentences, &sentence_count, err);
     if (code) return code;
     struct window w = choose_window(passage, sentences, sentence_count, matches, count, query);
-    char *text = med_arena_strndup(arena, passage.ptr + w.start, w.end - w.start);
+    char *text = med_arena_alloc(arena, w.end - w.start + 1);
     struct med_span *highlights = med_arena_calloc(arena, count + 1, sizeof *highlights);
     if (!text || !highlights) return med_fail(err, MED_E_NOMEM, "out of memory for a snippet");
-    for (size_t i = 0; i < w.end - w.start; i++) {
-        if (is_space(text[i])) text[i] = ' ';
-    }
+    uint32_t moved[MED_SNIPPET_CHARS + 1]; /* where each byte of the window went */
+    size_t len = one_line(med_str_sub(passage, w.start, w.end), text, moved);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (matches[i].start >= w.start && matches[i].end <= w.end)
-            highlights[kept++] =
-                (struct med_span){matches[i].start - w.start, matches[i].end - w.start};
+        if (matches[i].start < w.start || matches[i].end > w.end) continue;
+        struct med_span h = {moved[matches[i].start - w.start], moved[matches[i].end - w.start]};
+        if (kept && h.start < highlights[kept - 1].end) { /* a compound and its parts */
+            if (h.end > highlights[kept - 1].end) highlights[kept - 1].end = h.end;
+            continue;
+        }
+        highlights[kept++] = h;
     }
-    *ret_snippet = (struct med_str){.ptr = text, .len = w.end - w.start};
+    *ret_snippet = (struct med_str){.ptr = text, .len = len};
     *ret_highlights = highlights;
     *ret_highlight_count = kept;
     return MED_OK;
