@@ -22,23 +22,23 @@ typedef float lanes __attribute__((vector_size(4 * MED_CORPUS_LANES), aligned(4)
 
 /* --- half floats --- */
 
-float med_half_to_float(uint16_t half)
+/* The bits of a half, moved into a float's places, are the value times 2^-112: subnormals too. */
+INLINE float widen(uint16_t half)
 {
-    uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
-    uint32_t magnitude = (uint32_t)(half & 0x7fffu) << 13;
-    uint32_t bits;
-    if (magnitude >= 0x0f800000u) {
-        bits = magnitude | 0x7f800000u; /* infinity, NaN */
-    } else if (magnitude >= 0x00800000u) {
-        bits = magnitude + ((127u - 15u) << 23);
-    } else { /* subnormal: an exact small multiple of 2^-24 */
-        float value = (float)(half & 0x3ffu) * 0x1p-24f;
-        memcpy(&bits, &value, sizeof bits);
-    }
-    bits |= sign;
+    uint32_t magnitude = (uint32_t)(half & 0x7fffu) << 13, sign = (uint32_t)(half & 0x8000u) << 16;
+    uint32_t special = (magnitude | 0x7f800000u) | sign, bits; /* infinity, NaN */
     float value;
+    memcpy(&value, &magnitude, sizeof value);
+    value *= 0x1p112f;
+    memcpy(&bits, &value, sizeof bits);
+    bits = magnitude >= 0x0f800000u ? special : bits | sign;
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+float med_half_to_float(uint16_t half)
+{
+    return widen(half);
 }
 
 uint16_t med_float_to_half(float value)
@@ -139,11 +139,11 @@ INLINE void adam_body(float *restrict row, float *restrict first, float *restric
 /* --- portable --- */
 
 static void add_half_portable(const uint16_t *rows, size_t dim, const uint32_t *ids,
-    const float *weights, size_t count, float *sum)
+    const float *weights, size_t count, float *restrict sum)
 {
     for (size_t i = 0; i < count; i++) {
         const uint16_t *row = rows + (size_t)ids[i] * dim;
-        for (size_t d = 0; d < dim; d++) sum[d] += weights[i] * med_half_to_float(row[d]);
+        for (size_t d = 0; d < dim; d++) sum[d] += weights[i] * widen(row[d]);
     }
 }
 
