@@ -38,7 +38,7 @@ struct part {
     uint16_t letters, digits;
     bool inner_upper; /* a capital behind the first character */
     bool all_upper;
-    bool greek;   /* exactly one Greek letter or its name */
+    bool greek;   /* exactly one Greek letter */
     bool point;   /* a decimal point was seen */
     bool grouped; /* a comma of thousands was seen */
     char text[MED_TERM_BYTES_MAX];
@@ -266,8 +266,6 @@ static size_t read_part(struct med_analyzer *a, struct med_str text, size_t pos,
         pos = on;
     }
     if (part->letters > 1 || part->digits) part->greek = false;
-    if (!part->digits && part->len <= 7 && med_is_greek_name(part->text, part->len))
-        part->greek = true;
     return skip ? skip : pos;
 }
 
@@ -318,9 +316,15 @@ static bool is_letters(const struct part *p)
     return p->digits == 0;
 }
 
+/* A Greek letter or its name: "α" and "alpha" are treated alike. */
+static bool is_greek(const struct part *p)
+{
+    return p->greek || (p->digits == 0 && med_is_greek_name(p->text, p->len));
+}
+
 static bool is_name_like(const struct part *p)
 {
-    if (p->digits || p->greek || p->letters == 1) return true;
+    if (p->digits || p->letters == 1 || is_greek(p)) return true;
     return p->inner_upper && p->letters <= CAPITAL_LETTERS_MAX;
 }
 
@@ -333,7 +337,7 @@ static void widen_run(const struct part *parts, size_t count, size_t *first, siz
         --*first;
         return;
     }
-    if (*first != *last || !(head->greek || (head->letters == 1 && !head->digits))) return;
+    if (*first != *last || !(is_greek(head) || (head->letters == 1 && !head->digits))) return;
     if (*last + 1 < count && is_letters(head + 1)) {
         ++*last;
     } else if (*first > 0 && is_letters(head - 1)) {
@@ -388,7 +392,7 @@ static void emit_compound(struct med_analyzer *a, const struct part *parts, size
 /* "IL 6", "COVID 19", "TNF alpha": a short capital word, then a number or a Greek letter. */
 static bool may_join_over_space(const struct part *p)
 {
-    return p->digits == 0 && p->all_upper && !p->greek && p->letters >= 2 &&
+    return p->digits == 0 && p->all_upper && !is_greek(p) && p->letters >= 2 &&
            p->letters < CAPITAL_LETTERS_MAX;
 }
 
@@ -404,7 +408,7 @@ static size_t analyze_compound(struct med_analyzer *a, struct med_str text, size
         if (c == ' ') {
             if (count > 1 || !may_join_over_space(&parts[0]) || !is_word_at(a, text, next)) break;
             pos = read_part(a, text, next, &parts[1]);
-            if (is_short_number(&parts[1]) || parts[1].greek) {
+            if (is_short_number(&parts[1]) || is_greek(&parts[1])) {
                 count = 2;
             } else {
                 emit_part(a, &parts[0]);

@@ -2,6 +2,12 @@
 
 #include "common/buf.h"
 
+/* Searches and kernels look at whole vectors: what is behind the end must be harmless. */
+static void fill_slack(struct lex_cursor *c)
+{
+    for (uint32_t i = 0; i < LEX_UNPACK_SLACK; i++) c->ids[c->count + i] = c->block_last;
+}
+
 static enum med_code corrupt(struct med_err *err)
 {
     return med_fail(err, MED_E_CORRUPT, "the lexical index is damaged: a posting list");
@@ -32,7 +38,6 @@ static uint32_t impacts_bound(
 
 /* --- opening --- */
 
-/* Frequencies wait in `contributions` until they are scored. */
 static enum med_code open_short(
     struct lex_cursor *c, const struct lex_entry *entry, struct med_err *err)
 {
@@ -54,6 +59,7 @@ static enum med_code open_short(
     c->block_base = c->ids[0] - 1;
     c->block_last = c->ids[c->count - 1];
     c->decoded = 0;
+    fill_slack(c);
     lex_score_block(c->ids, wtfs, c->count, c->context->lex->lengths, c->context->norms, c->factor,
         c->contributions);
     c->scored = true;
@@ -176,6 +182,7 @@ enum med_code lex_cursor_decode_slow(struct lex_cursor *c, struct med_err *err)
     uint64_t last =
         lex_unpack_ids(c->payload + block.offset, c->count, block.id_bits, c->block_base, c->ids);
     if (last != c->block_last) return corrupt(err);
+    fill_slack(c);
     c->decoded = c->block;
     return MED_OK;
 }
@@ -200,11 +207,12 @@ void lex_cursor_score(struct lex_cursor *c)
 
 bool lex_cursor_find(struct lex_cursor *c, uint32_t id)
 {
-    uint32_t pos = c->pos;
-    while (pos + 8 <= c->count && c->ids[pos + 7] < id) pos += 8;
-    while (pos < c->count && c->ids[pos] < id) pos++;
-    c->pos = pos;
-    return pos < c->count && c->ids[pos] == id;
+    /* The slack repeats the block's last id, which is not below id. */
+    const uint32_t *at = c->ids + c->pos;
+    while (at[7] < id) at += 8;
+    while (*at < id) at++;
+    c->pos = (uint32_t)(at - c->ids);
+    return *at == id;
 }
 
 uint32_t lex_cursor_contribution(const struct lex_cursor *c)

@@ -39,9 +39,8 @@ struct lex_cursor {
     bool scored;      /* contributions are there too */
     uint32_t count;   /* of decoded ids */
     uint32_t pos;     /* first decoded id that may be of interest; moves forward within a block */
-    uint32_t ids[LEX_BLOCK + LEX_UNPACK_SLACK];
-    uint32_t
-        contributions[LEX_BLOCK + LEX_UNPACK_SLACK]; /* of a short list: frequencies until scored */
+    uint32_t ids[LEX_BLOCK + LEX_UNPACK_SLACK]; /* the slack repeats the last id */
+    uint32_t contributions[LEX_BLOCK + LEX_UNPACK_SLACK];
 };
 
 /* norms must have room for length_max + 1 floats; filled here. */
@@ -87,7 +86,8 @@ static inline enum med_code lex_cursor_decode(struct lex_cursor *cursor, struct 
 }
 void lex_cursor_score(struct lex_cursor *cursor);
 
-/* In the decoded block: moves pos to the first id >= `id`; true when it is equal. */
+/* In the decoded block: moves pos to the first id >= `id`, which must not be behind the block's
+ * last; true when it is equal. */
 bool lex_cursor_find(struct lex_cursor *cursor, uint32_t id);
 /* Contribution of the posting at pos. */
 uint32_t lex_cursor_contribution(const struct lex_cursor *cursor);

@@ -44,13 +44,6 @@ static void score_portable(const uint32_t *ids, const uint32_t *wtfs, uint32_t c
 
 #if defined(__x86_64__)
 
-/* The slack behind count is filled with the last real posting, so that whole vectors may be
- * gathered. */
-static void fill_slack(uint32_t *values, uint32_t count)
-{
-    for (uint32_t i = count; i < ((count + 15) & ~15u); i++) values[i] = values[count - 1];
-}
-
 __attribute__((target("avx2"))) static void score_avx2(const uint32_t *ids, const uint32_t *wtfs,
     uint32_t count, const uint16_t *lengths, const float *norms, float factor, uint32_t *ret)
 {
@@ -86,13 +79,12 @@ __attribute__((target("avx512f"))) static void score_avx512(const uint32_t *ids,
 
 #endif
 
-void lex_score_block(uint32_t *ids, const uint32_t *wtfs, uint32_t count, const uint16_t *lengths,
-    const float *norms, float factor, uint32_t *ret_contributions)
+void lex_score_block(const uint32_t *ids, const uint32_t *wtfs, uint32_t count,
+    const uint16_t *lengths, const float *norms, float factor, uint32_t *ret_contributions)
 {
 #if defined(__x86_64__)
     enum med_cpu level = med_cpu_level();
     if (level >= MED_CPU_AVX2 && count) {
-        fill_slack(ids, count);
         if (level >= MED_CPU_AVX512)
             score_avx512(ids, wtfs, count, lengths, norms, factor, ret_contributions);
         else

@@ -58,7 +58,7 @@ static inline float lex_factor(const struct lex_scoring *s, float weight)
 }
 
 /* Contributions of a decoded block. lengths is followed by padding; every id is below the chunk
- * count, every length has its entry in norms. Arrays have LEX_UNPACK_SLACK more entries than count;
- * those are overwritten. */
-void lex_score_block(uint32_t *ids, const uint32_t *wtfs, uint32_t count, const uint16_t *lengths,
-    const float *norms, float factor, uint32_t *ret_contributions);
+ * count, every length has its entry in norms. All arrays have LEX_UNPACK_SLACK more entries than
+ * count: the ids there must be valid too, frequencies may be anything, results are overwritten. */
+void lex_score_block(const uint32_t *ids, const uint32_t *wtfs, uint32_t count,
+    const uint16_t *lengths, const float *norms, float factor, uint32_t *ret_contributions);
