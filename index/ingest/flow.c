@@ -117,6 +117,11 @@ static const char *marker_run(
     return p;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /* Removes citation markers from the line, in place. */
 static void drop_citations(struct med_buf *line)
 {
@@ -128,7 +133,7 @@ static void drop_citations(struct med_buf *line)
         if (*p == '[' || *p == '(') {
             const char *close = marker_run(p + 1, end, &behind, &markers);
             if (markers > 0 && close < end && *close == (*p == '[' ? ']' : ')')) {
-                while (out > line->data && out[-1] == ' ') out--;
+                while (out > line->data && is_space(out[-1])) out--;
                 p = close + 1;
                 continue;
             }
@@ -139,7 +144,7 @@ static void drop_citations(struct med_buf *line)
             (void)marker_run(run, end, &behind, &markers);
             if (markers > 1) p = behind;
             if (p < end && strchr(".,;:)", *p)) {
-                while (out > line->data && out[-1] == ' ') out--;
+                while (out > line->data && is_space(out[-1])) out--;
             }
             continue;
         }
