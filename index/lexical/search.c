@@ -36,10 +36,9 @@ struct search {
     struct med_filter filter;
     struct lex_topk topk;
     size_t cursor_count;
-    uint32_t low, high;          /* the window */
-    uint32_t horizon;            /* bounds hold up to here (exclusive), at least to high */
-    size_t essential_count;      /* cursors at the front of scratch->order for this window are not
-                                    sorted; see split */
+    uint32_t low, high; /* the window */
+    uint32_t horizon;   /* bounds hold up to here (exclusive), at least to high */
+    size_t essential_count;
     uint64_t essential_postings; /* expected in the window */
     size_t optional_count;
     uint64_t optional_sum;
@@ -119,8 +118,7 @@ static void add_optional(struct search *s, struct lex_cursor *c, uint32_t bound)
     s->optional_sum += bound;
 }
 
-/* Essential cursors move to the front of `bounds` order by keeping a positive bound; optional ones
- * get bound 0. */
+/* Essential cursors keep their entry in `bounds`; those of optional and absent ones become 0. */
 static void split(struct search *s)
 {
     struct med_lex_scratch *scratch = s->scratch;
@@ -142,7 +140,7 @@ static void split(struct search *s)
 
 /* --- 3: candidates --- */
 
-/* Calls for every run of decoded, scored postings of the cursor within the window. */
+/* The current block's scored postings within the window: [*ret_begin, *ret_end) of the cursor. */
 static enum med_code essential_run(struct search *s, struct lex_cursor *c, uint32_t *ret_begin,
     uint32_t *ret_end, struct med_err *err)
 {
