@@ -12,6 +12,7 @@
 #define GENERATIONS_KEPT_DEFAULT 3
 #define RECALL_MIN                                                                                 \
     0.8 /* of the dense index: below it something is broken, and nothing is published */
+#define OVERLAY_BYTES_MAX (8 * MED_GIB)
 #define CANARY_QUERIES 20u
 #define CALIBRATION_DIR "calibration"
 
@@ -48,7 +49,22 @@ static enum med_code prepare(struct build *b, struct med_err *err)
     code = med_vocab_new(&b->vocab, err);
     if (!code) code = med_lex_writer_new(b->vocab, weights, &b->lex, err);
     if (!code) code = med_tables_new(&b->tables, err);
+    if (!code) code = med_overlay_builder_new(&b->overlay, err);
     if (!code) code = med_data_new_segment(b->data, b->segment_id, b->segment_dir, err);
+    return code;
+}
+
+/* What documents and the operator's list say about other documents, for the generation's overlay.
+ */
+static enum med_code make_overlay(struct build *b, struct med_err *err)
+{
+    struct med_retraction_list list;
+    med_buf_init(&b->overlay_bytes, OVERLAY_BYTES_MAX);
+    enum med_code code = med_retractions_load(b->data, b->arena, &list, err);
+    if (!code)
+        code = med_overlay_builder_finish(b->overlay, b->snapshot, &list, &b->overlay_bytes, err);
+    med_overlay_builder_free(&b->overlay);
+    b->manifest.overlay_bytes = med_buf_str(&b->overlay_bytes);
     return code;
 }
 
@@ -328,6 +344,8 @@ static void release(struct build *b)
     med_corpus_free(&b->encoder);
     med_map_close(&b->encoder_map);
     med_tables_free(&b->tables);
+    med_overlay_builder_free(&b->overlay);
+    med_buf_free(&b->overlay_bytes);
     med_lex_writer_free(&b->lex);
     med_vocab_free(&b->vocab);
     forward_free(&b->forward);
@@ -346,6 +364,7 @@ enum med_code med_build(struct med_data *data, struct med_store *store,
     uint64_t analyse_start = med_now_ns();
     if (!code) code = build_analyse(&b, err);
     b.report.seconds.analyse = seconds_since(analyse_start);
+    if (!code) code = make_overlay(&b, err);
     if (!code) code = write_lexical(&b, err);
     if (!code) code = make_dense(&b, err);
     if (!code) code = publish(&b, err);

@@ -38,6 +38,8 @@ struct build {
     struct med_vocab *vocab;
     struct med_lex_writer *lex;
     struct med_segment_tables *tables;
+    struct med_overlay_builder *overlay;
+    struct med_buf overlay_bytes;
     struct forward forward;
     char segment_id[MED_NAME_LEN + 1];
     char segment_dir[MED_PATH_MAX];

@@ -229,6 +229,7 @@ static enum med_code try_sentence(struct calibration_worker *w, const struct med
     request.exclude_id = doc->id;
     request.limit = TOP;
     request.fusion_weight = WEIGHT_DEFAULT;
+    request.authority_weight = 0;
     enum med_code code = query_analyse(w->searcher->analyzer, request.query, w->arena, &query, err);
     if (!code) code = rank_query(x, w->searcher, &request, &query, w->arena, &others, err);
     if (!code) code = make_bag(w, doc, text, chunk, sentence, &bag, err);

@@ -67,3 +67,49 @@ const char *med_evidence_name(enum med_evidence level)
     }
     return "unknown";
 }
+
+static uint8_t grade_of_word(struct med_str word)
+{
+    static const struct {
+        const char *word;
+        enum med_grade grade;
+    } words[] = {{"A", MED_GRADE_A}, {"B", MED_GRADE_B}, {"C", MED_GRADE_C}, {"D", MED_GRADE_D},
+        {"I", MED_GRADE_I}, {"insufficient", MED_GRADE_I}, {"high", MED_GRADE_HIGH},
+        {"moderate", MED_GRADE_MODERATE}, {"low", MED_GRADE_LOW}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (med_str_eq_nocase(word, med_str_of(words[i].word))) return (uint8_t)words[i].grade;
+    }
+    return 0;
+}
+
+/* Words that may stand around a grade without changing what it means. */
+static bool is_filler(struct med_str word)
+{
+    static const char *const words[] = {
+        "grade", "grades", "very", "certainty", "quality", "evidence", "statement", "and", "of"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (med_str_eq_nocase(word, med_str_of(words[i]))) return true;
+    }
+    return false;
+}
+
+static bool is_separator(char c)
+{
+    return c == ',' || c == ';' || c == '/' || c == ' ' || c == '\t' || c == '|' || c == ':' ||
+           c == '[' || c == ']' || c == '"';
+}
+
+uint8_t med_grades_parse(struct med_str text)
+{
+    unsigned grades = 0;
+    for (size_t at = 0; at < text.len;) {
+        size_t end = at;
+        while (end < text.len && !is_separator(text.ptr[end])) end++;
+        struct med_str word = med_str_sub(text, at, end);
+        uint8_t grade = grade_of_word(word);
+        if (word.len && !grade && !is_filler(word)) return 0; /* another system */
+        grades |= grade;
+        at = end + 1;
+    }
+    return (uint8_t)grades;
+}

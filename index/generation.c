@@ -235,7 +235,7 @@ enum med_code manifest_verify_new(struct med_data *data, const struct med_manife
     struct med_arena *arena;
     enum med_code code = med_arena_new(PUBLISH_ARENA_BYTES_MAX, &arena, err);
     if (code != MED_OK) return code;
-    size_t count = m->encoder_file_count;
+    size_t count = m->encoder_file_count + 1;
     for (size_t i = 0; i < m->segment_count; i++) count += m->segments[i].file_count;
     v.files = med_arena_calloc(arena, count, sizeof *v.files);
     if (!v.files) {
@@ -256,6 +256,9 @@ enum med_code manifest_verify_new(struct med_data *data, const struct med_manife
             same_encoder ? known->encoder_files : NULL,
             same_encoder ? known->encoder_file_count : 0);
     }
+    char number[24];
+    snprintf(number, sizeof number, "%" PRIu64, m->number);
+    if (m->overlay.name[0]) add_files(&v, "generations", number, &m->overlay, 1, NULL, 0);
     unsigned threads = med_cpu_count() < VERIFY_THREADS_MAX ? med_cpu_count() : VERIFY_THREADS_MAX;
     code = med_parallel_for(threads, v.count, 1, verify_range, &v, err);
     med_arena_free(&arena);
@@ -306,16 +309,35 @@ static enum med_code next_number(
     return MED_OK;
 }
 
-static enum med_code write_manifest(
-    struct med_data *data, const struct med_manifest *m, struct med_err *err)
+/* The folder exists; the manifest's replacement syncs it. */
+static enum med_code write_overlay(
+    struct med_data *data, struct med_manifest *m, struct med_err *err)
+{
+    char path[MED_PATH_MAX];
+    struct med_file *file;
+    m->overlay = (struct med_file_ref){0};
+    if (m->overlay_bytes.len == 0) return MED_OK;
+    snprintf(m->overlay.name, sizeof m->overlay.name, "overlay");
+    enum med_code code = generation_path(data, m->number, m->overlay.name, path, err);
+    if (code == MED_OK) code = med_file_create(data->fs, path, &file, err);
+    if (code != MED_OK) return code;
+    code = med_file_append(file, m->overlay_bytes.ptr, m->overlay_bytes.len, err);
+    if (code == MED_OK) return med_file_finish(&file, &m->overlay.size, &m->overlay.hash, err);
+    med_file_discard(&file);
+    return code;
+}
+
+static enum med_code write_generation(
+    struct med_data *data, struct med_manifest *m, struct med_err *err)
 {
     char dir[MED_PATH_MAX], path[MED_PATH_MAX];
     struct med_buf buf;
     med_buf_init(&buf, MANIFEST_BYTES_MAX);
-    enum med_code code = med_manifest_write(m, &buf, err);
-    if (code == MED_OK) code = generation_path(data, m->number, NULL, dir, err);
+    enum med_code code = generation_path(data, m->number, NULL, dir, err);
     if (code == MED_OK) code = generation_path(data, m->number, "MANIFEST", path, err);
     if (code == MED_OK) code = med_fs_mkdir_all(data->fs, dir, err);
+    if (code == MED_OK) code = write_overlay(data, m, err);
+    if (code == MED_OK) code = med_manifest_write(m, &buf, err);
     if (code == MED_OK) code = med_fs_replace(data->fs, path, buf.data, buf.len, err);
     if (code == MED_OK) code = sync_folder(data, "generations", NULL, err);
     med_buf_free(&buf);
@@ -335,6 +357,7 @@ enum med_code med_generation_publish(struct med_data *data, struct med_manifest 
     const struct med_progress *progress, struct med_err *err)
 {
     struct med_manifest m = *manifest;
+    m.overlay = (struct med_file_ref){0}; /* written below */
     struct med_manifest *known = NULL;
     struct med_arena *arena;
     uint64_t current;
@@ -351,12 +374,13 @@ enum med_code med_generation_publish(struct med_data *data, struct med_manifest 
     if (code == MED_OK) code = sync_parts(data, &m, err);
     if (code == MED_OK) {
         bool unchanged = true;
-        code = write_manifest(data, &m, err);
+        code = write_generation(data, &m, err);
         if (code == MED_OK) code = switch_current(data, m.number, &unchanged, err);
         if (code != MED_OK && unchanged) remove_unpublished(data, m.number);
     }
     med_arena_free(&arena);
     if (code != MED_OK) return code;
+    manifest->overlay = m.overlay;
     manifest->number = m.number;
     manifest->created_unix_s = m.created_unix_s;
     return MED_OK;

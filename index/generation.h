@@ -4,6 +4,7 @@
  *   <data>/segments/<id>/<file>       write-once, shared by generations
  *   <data>/encoders/<id>/<file>       write-once
  *   <data>/generations/<number>/MANIFEST   names and checksums of all that the generation uses
+ *   <data>/generations/<number>/overlay    what changes about unchanged documents (overlay.h)
  *   <data>/CURRENT                    the serving generation's number; its durable rename is THE
  *                                     commit point
  *   <data>/build.lock                 flock: one build at a time
@@ -48,12 +49,14 @@ struct med_manifest {
     size_t encoder_file_count;
     uint32_t title_weight, mesh_weight;
     double k1, b;
-    double fusion_weight;       /* of the dense half, calibrated */
-    struct med_str calibration; /* JSON object: how the weight was found */
-    double recall_at_10;        /* of the dense index against exact search */
-    int32_t reference_date;     /* yyyymmdd that recency is counted from */
-    struct med_str last_input;  /* name of the newest ingested file */
-    struct med_str notes;       /* JSON object: stage times and counts of the build, for `info` */
+    double fusion_weight;         /* of the dense half, calibrated */
+    struct med_str calibration;   /* JSON object: how the weight was found */
+    double recall_at_10;          /* of the dense index against exact search */
+    int32_t reference_date;       /* yyyymmdd that recency is counted from */
+    struct med_str last_input;    /* name of the newest ingested file */
+    struct med_str notes;         /* JSON object: stage times and counts of the build, for `info` */
+    struct med_file_ref overlay;  /* set by publish; an empty name: the generation has none */
+    struct med_str overlay_bytes; /* what publish writes there, borrowed; not read back */
 };
 
 /* The data folder. Creates it (and its sub-folders) when create is set; otherwise MED_E_NOT_FOUND
@@ -112,6 +115,9 @@ const struct med_manifest *med_pin_manifest(const struct med_pin *pin);
  * when verify is set. */
 enum med_code med_pin_map(const struct med_pin *pin, const struct med_segment_ref *segment,
     const char *file, bool verify, struct med_map *ret_map, struct med_err *err) MED_CHECK;
+/* The same for the generation's overlay; an empty map where it has none. */
+enum med_code med_pin_map_overlay(
+    const struct med_pin *pin, bool verify, struct med_map *ret_map, struct med_err *err) MED_CHECK;
 void med_pin_release(struct med_pin **pin);
 
 struct med_generation_info {

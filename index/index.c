@@ -38,6 +38,42 @@ static enum med_code open_encoder(struct med_index *x, bool verify, struct med_e
     return code;
 }
 
+/* The ordinal of a document of the segment, looking from `from` on; doc_count when it is not there.
+ */
+static uint32_t find_document(const struct med_segment *s, uint32_t from, struct med_str id)
+{
+    uint32_t low = from, high = s->doc_count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        int order = med_str_cmp(med_segment_doc_id(s, mid), id);
+        if (order == 0) return mid;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return s->doc_count;
+}
+
+/* Adds what the overlay knows to the flags of the segments' documents. */
+static enum med_code open_overlay(struct med_index *x, bool verify, struct med_err *err)
+{
+    enum med_code code = med_pin_map_overlay(x->pin, verify, &x->overlay_map, err);
+    if (!code) code = med_overlay_open(x->overlay_map.ptr, x->overlay_map.len, &x->overlay, err);
+    if (code) return code;
+    for (uint32_t s = 0; s < x->segment_count; s++) {
+        uint32_t from = 0;
+        for (uint32_t i = 0; i < x->overlay.entry_count; i++) {
+            uint32_t d = find_document(x->segments[s], from, med_overlay_id(&x->overlay, i));
+            if (d == x->segments[s]->doc_count) continue;
+            x->segments[s]->flags[d] |= x->overlay.entries[i].flags;
+            from = d + 1;
+        }
+    }
+    x->bytes += x->overlay_map.len;
+    return MED_OK;
+}
+
 static enum med_code open_segments(struct med_index *x, bool verify, struct med_err *err)
 {
     const struct med_manifest *m = x->manifest;
@@ -81,6 +117,7 @@ enum med_code med_index_open(struct med_data *data, struct med_store *store, uin
     }
     if (!code) code = open_encoder(x, verify, err);
     if (!code) code = open_segments(x, verify, err);
+    if (!code) code = open_overlay(x, verify, err);
     if (!code) code = collect_shared(x, err);
     if (code) {
         med_index_release(&x);
@@ -106,6 +143,7 @@ void med_index_release(struct med_index **index)
     med_free(x->shared);
     med_corpus_free(&x->encoder);
     med_map_close(&x->encoder_map);
+    med_map_close(&x->overlay_map);
     med_pin_release(&x->pin);
     med_free(x);
 }

@@ -4,6 +4,7 @@
 #include "common/limits.h"
 #include "embed/analyzer.h"
 #include "embed/corpus_encoder.h"
+#include "index/overlay.h"
 #include "index/search.h"
 
 #include <stdatomic.h>
@@ -24,7 +25,9 @@ struct med_index {
     uint32_t segment_count;
     struct med_map encoder_map;
     struct med_corpus_encoder *encoder; /* NULL when lexical only */
-    struct shared_work *shared;         /* sorted by work */
+    struct med_map overlay_map;
+    struct med_overlay overlay;
+    struct shared_work *shared; /* sorted by work */
     size_t shared_count;
     struct {
         uint64_t chunk_count, doc_count, length_sum;
@@ -55,6 +58,11 @@ struct med_searcher {
 enum med_code rank_query(const struct med_index *index, struct med_searcher *searcher,
     const struct med_search_request *request, struct query *query, struct med_arena *arena,
     struct med_ranking *ranking, struct med_err *err) MED_CHECK;
+
+/* The links of a document from both sides, each once. The index may be NULL. */
+enum med_code links_of(const struct med_index *index, struct med_snapshot *snapshot,
+    const struct med_doc *doc, struct med_arena *arena, struct med_link **ret_links,
+    size_t *ret_count, struct med_err *err) MED_CHECK;
 
 /* At most MED_SNIPPET_CHARS characters of the passage, whole sentences where they fit, around the
  * terms that weigh most. */

@@ -154,6 +154,12 @@ static void write_body(struct med_jw *w, const struct med_manifest *m)
         write_files(w, m->encoder_files, m->encoder_file_count);
         med_jw_object_end(w);
     }
+    if (m->overlay.name[0]) {
+        med_jw_key(w, "overlay");
+        med_jw_object(w);
+        write_files(w, &m->overlay, 1);
+        med_jw_object_end(w);
+    }
     med_jw_kint(w, "title_weight", m->title_weight);
     med_jw_kint(w, "mesh_weight", m->mesh_weight);
     med_jw_kdouble(w, "k1", m->k1);
@@ -367,6 +373,13 @@ static void parse_body(struct parse *p, const struct med_json *o, struct med_man
         m->encoder_files = parse_files(p, encoder, &m->encoder_file_count);
         if (!manifest_id_ok(m->encoder_id)) wrong(p, "encoder");
     }
+    const struct med_json *overlay = med_json_get(o, "overlay");
+    size_t overlay_count = 0;
+    const struct med_file_ref *file = overlay ? parse_files(p, overlay, &overlay_count) : NULL;
+    if (overlay_count == 1)
+        m->overlay = *file;
+    else if (overlay)
+        wrong(p, "overlay");
     m->title_weight = (uint32_t)integer(p, o, "title_weight", 0, UINT32_MAX);
     m->mesh_weight = (uint32_t)integer(p, o, "mesh_weight", 0, UINT32_MAX);
     m->k1 = real(p, o, "k1");

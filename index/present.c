@@ -48,7 +48,7 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     r->source_id = med_segment_source_id(s, rank->doc);
     r->version = row->version;
     r->evidence = (enum med_evidence)row->evidence;
-    r->flags = row->flags;
+    r->flags = s->flags[rank->doc];
     uint32_t number = rank->chunk - row->first_chunk;
     char *id = med_arena_printf(arena, MED_STR_FMT "~%u", MED_STR_ARG(r->document_id), number);
     if (!id) return out_of_memory(err);
@@ -74,6 +74,7 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     code = snippet_make(searcher->analyzer, r->text, query, arena, &r->snippet, &r->highlights,
         &r->highlight_count, err);
     if (!code) code = siblings(x, rank->segment, rank->doc, arena, r, err);
+    if (!code) code = links_of(x, snapshot, r->doc, arena, &r->links, &r->link_count, err);
     return code;
 }
 
@@ -184,7 +185,8 @@ static enum med_code find_siblings(struct med_snapshot *snapshot, struct med_are
     return MED_OK;
 }
 
-/* The index may know more than the document itself: a retraction notice that names it. */
+/* The index may know more than the document itself: a retraction notice that names it, or the
+ * operator's list. */
 static uint32_t index_flags(const struct med_index *x, struct med_str id)
 {
     for (uint32_t i = 0; x && i < x->segment_count; i++) {
@@ -193,7 +195,7 @@ static uint32_t index_flags(const struct med_index *x, struct med_str id)
         while (low < high) {
             uint32_t mid = low + (high - low) / 2;
             int order = med_str_cmp(med_segment_doc_id(s, mid), id);
-            if (order == 0) return s->docs[mid].flags;
+            if (order == 0) return s->flags[mid];
             if (order < 0)
                 low = mid + 1;
             else
@@ -214,6 +216,7 @@ enum med_code med_fetch(struct med_store *store, const struct med_index *index, 
     enum med_code code = med_snapshot_open(store, &snapshot, err);
     if (!code) code = find_document(snapshot, document, arena, &f->doc, err);
     if (!code) code = find_siblings(snapshot, arena, f, err);
+    if (!code) code = links_of(index, snapshot, f->doc, arena, &f->links, &f->link_count, err);
     med_snapshot_close(&snapshot);
     if (!code) code = med_text_make(f->doc, arena, &f->text, err);
     if (!code) code = med_chunk_make(f->doc, f->text, arena, &f->chunks, &f->chunk_count, err);

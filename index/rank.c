@@ -3,7 +3,11 @@
  * Fusion is the convex combination of Bruch, Gai and Ingber (2023): score = (1 - w) * lexical / max
  * + w * dense / max, each score divided by the pool's maximum, with 0 as the theoretical minimum of
  * BM25 and as the floor of the cosine. Reciprocal rank fusion (Cormack, Clarke and Buettcher 2009,
- * k = 60) is the alternative, scaled so that first in both halves is 1. */
+ * k = 60) is the alternative, scaled so that first in both halves is 1.
+ *
+ * The fused score is the relevance; authority (authority.h) adds to it or takes from it. Where that
+ * lifts the best candidate above 1, all scores of the answer are divided by the best one: cutting
+ * each off at 1 would make the best ones equal and lose their order. */
 #include "index/internal.h"
 
 #include "common/clock.h"
@@ -13,12 +17,15 @@
 #include <stdlib.h>
 
 #define RRF_K 60.0
+#define SCORE_ROUNDING 1e-12 /* a sum of parts may be this far above 1 */
 
 struct candidate {
     uint32_t segment, chunk, doc;
     float lexical, dense;
     uint32_t lexical_rank, dense_rank; /* 1 = best; for RRF */
     double score, lexical_part, dense_part;
+    struct med_authority parts;
+    double authority;
 };
 
 struct pool {
@@ -47,14 +54,14 @@ static enum med_code out_of_memory(struct med_err *err)
 
 /* --- filters --- */
 
-static bool passes(const struct med_doc_row *row, const struct med_search_filter *f)
+static bool passes(const struct med_doc_row *row, uint32_t flags, const struct med_search_filter *f)
 {
     uint32_t year = row->date / 10000;
     return (!f->year_min || year >= f->year_min) &&
            (!f->year_max || (year && year <= f->year_max)) &&
            (!f->source_mask || f->source_mask >> row->source & 1) &&
            (!f->evidence_mask || f->evidence_mask >> row->evidence & 1) &&
-           (row->flags & f->flags_all) == f->flags_all && !(row->flags & f->flags_none);
+           (flags & f->flags_all) == f->flags_all && !(flags & f->flags_none);
 }
 
 static bool filter_is_open(const struct med_search_request *r)
@@ -71,7 +78,7 @@ static enum med_code make_filter(struct ranker *k, const struct med_segment *s,
     uint32_t set_count = 0;
     for (uint32_t d = 0; d < s->doc_count; d++) {
         const struct med_doc_row *row = &s->docs[d];
-        if (!passes(row, &k->request->filter)) continue;
+        if (!passes(row, s->flags[d], &k->request->filter)) continue;
         if (k->request->exclude_id.len &&
             med_str_eq(med_segment_doc_id(s, d), k->request->exclude_id))
             continue;
@@ -364,6 +371,50 @@ static void fuse_rrf(struct ranker *k)
     }
 }
 
+static double sum_of_parts(const struct candidate *c)
+{
+    return c->lexical_part + c->dense_part + c->parts.evidence + c->parts.grade + c->parts.recency +
+           c->parts.status;
+}
+
+static void scale_parts(struct candidate *c, double scale)
+{
+    c->lexical_part *= scale;
+    c->dense_part *= scale;
+    c->parts.evidence *= scale;
+    c->parts.grade *= scale;
+    c->parts.recency *= scale;
+    c->parts.status *= scale;
+    c->score = sum_of_parts(c);
+}
+
+static void apply_authority(struct ranker *k, struct med_ranking *ranking)
+{
+    struct pool *p = &k->pool;
+    double best = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        struct candidate *c = &p->items[i];
+        const struct med_segment *s = k->index->segments[c->segment];
+        const struct med_doc_row *row = &s->docs[c->doc];
+        struct med_authority_facts facts = {.evidence = (enum med_evidence)row->evidence,
+            .grade = row->grade,
+            .date = row->date,
+            .flags = s->flags[c->doc]};
+        struct med_authority a = med_authority_of(&facts, k->index->manifest->reference_date);
+        c->authority = med_authority_value(&a);
+        a = med_authority_weigh(&a, &facts, ranking->authority_weight);
+        c->parts = (struct med_authority){.evidence = c->score * a.evidence,
+            .grade = c->score * a.grade,
+            .recency = c->score * a.recency,
+            .status = c->score * a.status};
+        c->score = sum_of_parts(c);
+        best = fmax(best, c->score);
+    }
+    bool above = best > 1 + SCORE_ROUNDING;
+    ranking->scale = above ? 1 / best : 1;
+    for (size_t i = 0; above && i < p->count; i++) scale_parts(&p->items[i], ranking->scale);
+}
+
 static double effective_weight(const struct ranker *k, enum med_mode mode)
 {
     if (mode == MED_MODE_LEXICAL) return 0;
@@ -399,7 +450,9 @@ static enum med_code collect(struct ranker *k, struct med_ranking *ranking, stru
             .lexical = c->lexical,
             .dense = c->dense,
             .lexical_part = c->lexical_part,
-            .dense_part = c->dense_part};
+            .dense_part = c->dense_part,
+            .authority_parts = c->parts,
+            .authority = c->authority};
     }
     return MED_OK;
 }
@@ -422,6 +475,7 @@ static enum med_code fill_pool(
         fuse_rrf(k);
     else
         fuse_convex(k, ranking);
+    apply_authority(k, ranking);
     code = collect(k, ranking, err);
     ranking->ns.lexical += t1 - t0;
     ranking->ns.dense += t2 - t1;
@@ -443,6 +497,7 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
     ranking->mode =
         request->mode == MED_MODE_HYBRID && !k.vector ? MED_MODE_LEXICAL : request->mode;
     ranking->fusion_weight = effective_weight(&k, ranking->mode);
+    ranking->authority_weight = med_authority_weight(request->authority_weight);
     if (ranking->mode == MED_MODE_DENSE && !k.vector)
         return MED_OK; /* no word of the query has a vector */
 

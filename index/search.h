@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "index/evidence.h"
+#include "index/authority.h"
 #include "index/segment.h"
 #include "index/store/store.h"
 
@@ -49,21 +49,27 @@ struct med_search_request {
     uint32_t offset; /* results to skip; offset + limit <= MED_POOL_DEPTH_MAX */
     uint32_t
         pool_depth; /* documents per half; 0 = MED_POOL_DEPTH_DEFAULT; raised to offset + limit */
-    double fusion_weight; /* of the dense half, 0..1; negative = the calibrated one */
-    bool exact_dense;     /* scan instead of walking the graph (eval) */
+    double fusion_weight;    /* of the dense half, 0..1; negative = the calibrated one */
+    double authority_weight; /* 0..1; negative = MED_AUTHORITY_WEIGHT_DEFAULT; authority.h */
+    bool exact_dense;        /* scan instead of walking the graph (eval) */
     struct med_search_filter filter;
     struct med_str exclude_id; /* a document that must not be returned (similar articles,
                                   calibration), or empty */
 };
 #define MED_SEARCH_REQUEST_DEFAULT                                                                 \
-    ((struct med_search_request){.limit = MED_LIMIT_DEFAULT, .fusion_weight = -1})
+    ((struct med_search_request){                                                                  \
+        .limit = MED_LIMIT_DEFAULT, .fusion_weight = -1, .authority_weight = -1})
 
 /* --- ranking alone: what eval and calibration use --- */
 struct med_ranked {
-    uint32_t segment, doc, chunk;    /* ordinals; chunk = the passage that gave the score */
-    double score;                    /* 0..1, comparable within one answer only */
-    float lexical, dense;            /* raw BM25F and inner product of that passage */
-    double lexical_part, dense_part; /* their contributions: the sum is the score */
+    uint32_t segment, doc, chunk; /* ordinals; chunk = the passage that gave the score */
+    double score;                 /* 0..1, comparable within one answer only */
+    float lexical, dense;         /* raw BM25F and inner product of that passage */
+    /* Contributions. lexical_part + dense_part + authority_parts.evidence + .grade + .recency +
+     * .status is the score. */
+    double lexical_part, dense_part;
+    struct med_authority authority_parts;
+    double authority; /* of the document, 0..1; .5 is neutral */
 };
 struct med_ranking {
     struct med_ranked *items; /* best first; ties: by document id, then chunk */
@@ -73,6 +79,8 @@ struct med_ranking {
     bool total_exact;              /* false: at least total */
     double lexical_max, dense_max; /* normalisers of the pool */
     double fusion_weight;          /* the one used */
+    double authority_weight;       /* the one used */
+    double scale;                  /* 1, or what brought the best score down to 1 */
     enum med_mode mode; /* the one used: hybrid falls back to lexical where no term has a vector */
     uint32_t query_term_count, unknown_term_count;
     struct {
@@ -108,6 +116,8 @@ struct med_result {
     uint32_t flags;       /* enum med_doc_flag */
     struct med_str *also; /* other ids of the same work in this index */
     size_t also_count;
+    struct med_link *links; /* from both sides: retractions, errata, comments, updates, ... */
+    size_t link_count;
     struct med_ranked rank;
 };
 struct med_answer {
@@ -135,6 +145,8 @@ struct med_fetched {
     enum med_evidence evidence;
     struct med_str *also; /* other ids of the same work in this store */
     size_t also_count;
+    struct med_link *links; /* as in med_result; without an index those of its own record */
+    size_t link_count;
 };
 /* By document id, chunk id ("<id>~<n>") or alias (pmid:, pmcid:, doi:). A document that was deleted
  * is MED_E_GONE. The index may be NULL (nothing built yet): documents are fetched from the store

@@ -23,11 +23,12 @@ struct med_doc_row {
     uint32_t first_chunk;
     uint32_t chunk_count;
     uint32_t date;    /* yyyymmdd with zeros for unknown parts; 0 = unknown */
-    uint32_t flags;   /* enum med_doc_flag */
+    uint32_t flags;   /* enum med_doc_flag, of the document alone */
     uint8_t source;   /* enum med_source */
     uint8_t evidence; /* enum med_evidence */
     uint8_t shared;   /* 1: other documents of the segment belong to the same work */
-    uint8_t reserved[5];
+    uint8_t grade;    /* bits of enum med_grade */
+    uint8_t reserved[4];
 };
 _Static_assert(sizeof(struct med_doc_row) == 48, "on-disk layout");
 
@@ -65,6 +66,7 @@ struct med_segment {
     const struct med_segment_ref *ref;
     struct med_map maps[8];
     const struct med_doc_row *docs;
+    uint32_t *flags; /* per document: the row's, and in an open generation the overlay's */
     uint32_t doc_count;
     const char *heap;
     uint64_t heap_len;

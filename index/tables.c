@@ -3,9 +3,6 @@
  *   documents   header "MEDDOCS1" | rows | heap
  *   chunks      header "MEDCHNK1" | u32 document[n], padded to 8 bytes | rows[n] | u64 hash[n]
  *
- * Retractions: a notice names the article it retracts, often before or after the article's own
- * record says so; the article's row is flagged whichever of the two arrived.
- *
  * Works: two documents that share a PMID, PMCID or DOI are one work. Every alias is hashed, equal
  * hashes are joined by union-find, and the class is named by the hash of its first document's id,
  * so that the name is a function of the members. */
@@ -38,8 +35,6 @@ struct med_segment_tables {
     size_t chunk_count;
     struct alias_entry *aliases;
     size_t alias_count, alias_cap;
-    uint64_t *retracted; /* hashes of ids that a notice retracts */
-    size_t retracted_count, retracted_cap;
     struct med_arena *arena; /* for one document's aliases */
 };
 
@@ -66,7 +61,6 @@ void med_tables_free(struct med_segment_tables **tables)
     med_free(t->chunks);
     med_free(t->chunk_hash);
     med_free(t->aliases);
-    med_free(t->retracted);
     med_buf_free(&t->heap);
     med_arena_free(&t->arena);
     med_free(t);
@@ -101,20 +95,6 @@ static enum med_code add_aliases(
     return MED_OK;
 }
 
-static enum med_code add_retractions(
-    struct med_segment_tables *t, const struct med_doc *doc, struct med_err *err)
-{
-    for (size_t i = 0; i < doc->link_count; i++) {
-        const struct med_link *link = &doc->links[i];
-        if (link->kind != MED_LINK_RETRACTION_OF || link->target.len == 0) continue;
-        if (!med_grow(
-                &t->retracted, &t->retracted_cap, t->retracted_count + 1, sizeof *t->retracted))
-            return med_fail(err, MED_E_NOMEM, "out of memory for the list of retractions");
-        t->retracted[t->retracted_count++] = med_hash64(link->target.ptr, link->target.len);
-    }
-    return MED_OK;
-}
-
 enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc *doc,
     const struct med_chunk *chunks, size_t chunk_count, struct med_err *err)
 {
@@ -128,7 +108,6 @@ enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc 
         return med_fail(err, MED_E_NOMEM, "out of memory for the tables of %zu passages", need);
     uint32_t ordinal = (uint32_t)t->doc_count;
     enum med_code code = add_aliases(t, doc, ordinal, err);
-    if (!code) code = add_retractions(t, doc, err);
     if (code) return code;
     t->docs[t->doc_count++] = (struct med_doc_row){
         .id = heap_add(&t->heap, doc->id),
@@ -142,6 +121,7 @@ enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc 
         .flags = med_doc_flags(doc),
         .source = (uint8_t)doc->source,
         .evidence = (uint8_t)med_evidence_of(doc),
+        .grade = med_grades_parse(doc->grade),
     };
     for (size_t i = 0; i < chunk_count; i++) {
         t->chunk_doc[t->chunk_count] = ordinal;
@@ -194,23 +174,6 @@ static enum med_code join_works(struct med_segment_tables *t, struct med_err *er
     return MED_OK;
 }
 
-/* The aliases are sorted by now. */
-static void flag_retracted(struct med_segment_tables *t)
-{
-    for (size_t i = 0; i < t->retracted_count; i++) {
-        size_t low = 0, high = t->alias_count;
-        while (low < high) {
-            size_t mid = low + (high - low) / 2;
-            if (t->aliases[mid].hash < t->retracted[i])
-                low = mid + 1;
-            else
-                high = mid;
-        }
-        for (; low < t->alias_count && t->aliases[low].hash == t->retracted[i]; low++)
-            t->docs[t->aliases[low].doc].flags |= MED_FLAG_RETRACTED;
-    }
-}
-
 static enum med_code write_file(const struct med_fs *fs, const char *dir, const char *name,
     const struct med_str *pieces, size_t piece_count, struct med_file_ref *ret_ref,
     struct med_err *err)
@@ -241,7 +204,6 @@ enum med_code med_tables_finish(struct med_segment_tables *t, const struct med_f
     static const char zeros[8];
     enum med_code code = join_works(t, err);
     if (code) return code;
-    flag_retracted(t);
 
     struct med_tables_header head = {.count = (uint32_t)t->doc_count, .heap_len = t->heap.len};
     memcpy(head.magic, MED_DOCS_MAGIC, sizeof head.magic);

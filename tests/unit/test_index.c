@@ -207,7 +207,10 @@ static void every_mode_answers_with_scores_in_order(void **state)
         for (size_t i = 0; i < a->count; i++) {
             const struct med_result *r = &a->results[i];
             assert_true(r->rank.score > 0 && r->rank.score <= 1 + 1e-12);
-            assert_true(fabs(r->rank.lexical_part + r->rank.dense_part - r->rank.score) < 1e-12);
+            const struct med_authority *a_parts = &r->rank.authority_parts;
+            double sum = r->rank.lexical_part + r->rank.dense_part + a_parts->evidence +
+                         a_parts->grade + a_parts->recency + a_parts->status;
+            assert_true(fabs(sum - r->rank.score) < 1e-12);
             if (i) assert_true(a->results[i - 1].rank.score >= r->rank.score);
             assert_true(r->snippet.len > 0 && r->snippet.len <= MED_SNIPPET_CHARS);
             for (size_t h = 0; h < r->highlight_count; h++)
