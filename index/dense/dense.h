@@ -1,14 +1,15 @@
-/* The dense index of one segment: vectors and, when there are many, a FAISS graph over them.
+/* The dense index of one segment: vectors and, when there are many, a graph over them.
  *
  * Vectors are kept in our own memory-mapped file as fp16 ("vectors"), 64-byte aligned rows; scores
- * are inner products in fp32 of those fp16 values (vectors are L2-normalised: cosine). FAISS holds
- * no copy of them: its index classes work over our storage with our own vectorised distances, and
- * what they learn is in "graph" (HNSW links or IVF lists), written and read by us with every field
- * bounds-checked (FAISS itself does not notice corruption).
+ * are inner products in fp32 of those fp16 values (vectors are L2-normalised: cosine). FAISS learns
+ * what makes the search fast, over our rows and with our vectorised distances: HNSW links (Malkov
+ * and Yashunin 2018) or the centroids of inverted lists. Both are in "graph", written and read by
+ * us with every field bounds-checked, and searched where they lie: opening copies nothing.
  *
- * Flat (exact) up to MED_DENSE_FLAT_MAX vectors, HNSW (Malkov and Yashunin 2018) to
- * MED_DENSE_HNSW_MAX, IVF above. A search with a filter that leaves few, or that came back with
- * fewer than k, is answered by an exact scan of the filter: never fewer than k where k exist. */
+ * Flat (exact) up to MED_DENSE_FLAT_MAX vectors, HNSW to MED_DENSE_HNSW_MAX, IVF above. A search
+ * with a filter that leaves few, or that came back with fewer than k, is answered by an exact scan
+ * of the filter: never fewer than k where k exist. A chunk has one score: the same bits from search
+ * and score, whatever found it. */
 #pragma once
 
 #include "common/fs.h"
@@ -21,7 +22,9 @@
 enum med_dense_kind { MED_DENSE_AUTO, MED_DENSE_FLAT, MED_DENSE_HNSW, MED_DENSE_IVF };
 const char *med_dense_kind_name(enum med_dense_kind kind);
 
-/* --- writing --- */
+/* --- writing ---
+ * With one thread the same rows, options and processor level give the same bytes; with several the
+ * graph differs from run to run and is equally good. */
 struct med_dense_options {
     enum med_dense_kind kind;
     uint32_t dim;
@@ -29,35 +32,43 @@ struct med_dense_options {
     uint32_t hnsw_ef_construction; /* 0 = default */
     unsigned threads;              /* 0 = med_cpu_count() */
     uint64_t seed;
-    const struct med_progress *progress; /* stage "graph" */
+    const struct med_progress *progress; /* stages "graph", "verify" */
 };
 struct med_dense_writer;
+/* Creates dir/vectors; fs and options->progress are borrowed until the writer is freed. */
 enum med_code med_dense_writer_new(const struct med_fs *fs, const char *dir,
     const struct med_dense_options *options, struct med_dense_writer **ret_writer,
     struct med_err *err) MED_CHECK;
 /* count rows of dim floats, ids in order. Refuses NaN and infinities (MED_E_INVALID). All-zero rows
  * (texts without known terms) are kept and never returned by a search unless nothing else is left.
- */
+ * After a failure the writer can only be freed. */
 enum med_code med_dense_writer_add(struct med_dense_writer *writer, const float *rows, size_t count,
     struct med_err *err) MED_CHECK;
 #define MED_DENSE_FILE_COUNT 2
 struct med_dense_report {
     enum med_dense_kind kind;
     uint64_t count;
-    float recall_at_10; /* of the index against exact search on up to 200 of its own rows,
-                           perturbed; 1 for Flat */
-    float search_ef; /* the ef (HNSW) or nprobe (IVF) chosen so that the recall reaches .98 where it
-                        can */
+    /* Of the graph or lists alone against exact search, for up to 200 queries made from the index's
+     * own rows; 1 for Flat. */
+    float recall_at_10;
+    /* The ef (HNSW) or nprobe (IVF), the smallest tried whose recall reaches .98, otherwise the
+     * largest. */
+    float search_ef;
 };
 /* Builds, measures, writes synced files: ret_files[0] "vectors", ret_files[1] "graph" (a small
- * header only for Flat). */
+ * header only for Flat). Needs room for the graph twice; the vectors are mapped back, not held. */
 enum med_code med_dense_writer_finish(struct med_dense_writer *writer,
     struct med_file_ref ret_files[MED_DENSE_FILE_COUNT], struct med_dense_report *ret_report,
     struct med_err *err) MED_CHECK;
+/* Removes "vectors" unless it was finished. */
 void med_dense_writer_free(struct med_dense_writer **writer);
 
 /* --- reading: any number of threads --- */
 struct med_dense;
+/* Borrows the maps, which must begin at a multiple of 64 and outlive it. Every field and link is
+ * checked (MED_E_CORRUPT, MED_E_UNSUPPORTED): bytes that pass can give wrong answers, never a
+ * crash. The values of rows are not read; a value that is not finite makes its row a row of zeros.
+ */
 enum med_code med_dense_open(struct med_map vectors, struct med_map graph,
     struct med_dense **ret_dense, struct med_err *err) MED_CHECK;
 void med_dense_free(struct med_dense **dense);
@@ -70,7 +81,9 @@ struct med_dense_params {
     bool exact;  /* scan everything (eval, checks) */
 };
 /* The k best by inner product, best first; query[dim] finite and L2-normalised, else MED_E_INVALID.
- * ret_hits[k]. */
+ * ret_hits[k]; ties: smaller chunk first; exactly min(k, allowed chunks) hits. Works in memory that
+ * is kept between searches: none is allocated once as many threads have searched at a time. IVF
+ * allocates its list of lists. */
 enum med_code med_dense_search(const struct med_dense *dense, const float *query,
     struct med_filter filter, const struct med_dense_params *params, size_t k,
     struct med_hit *ret_hits, size_t *ret_count, struct med_err *err) MED_CHECK;

@@ -99,7 +99,8 @@ static enum med_code read_hnsw(
         if (levels > 1) upper_count += (levels - 1) * m;
         linked_count += levels > 0;
     }
-    if (upper_count != links.upper_count || linked_count != header->linked_count)
+    if (upper_count != links.upper_count || upper_count / m > UINT32_MAX ||
+        linked_count != header->linked_count)
         return corrupt(err, "its levels do not fit its links");
     if (linked_count > 0 &&
         (links.entry_point >= count || links.levels[links.entry_point] != links.max_level + 1))
