@@ -54,6 +54,7 @@ static enum med_code code_of_errno(int errnum)
 {
     switch (errnum) {
     case ENOSPC:
+    case EFBIG: /* a limit on the size of files: what helps is the same */
     case EDQUOT: return MED_E_NO_SPACE;
     case EACCES:
     case EPERM:
@@ -64,7 +65,6 @@ static enum med_code code_of_errno(int errnum)
     case EBUSY: return MED_E_BUSY;
     case ENOMEM: return MED_E_NOMEM;
     case ENAMETOOLONG:
-    case EFBIG:
     case EMFILE:
     case ENFILE: return MED_E_LIMIT;
     case ETIMEDOUT: return MED_E_TIMEOUT;
