@@ -6,7 +6,8 @@ usage() {
     cat <<'TEXT'
 Usage: tests/run.sh [--soak] [--suite NAME]...
 
-Suites: lint, unit, http, crash, recall (all under address and undefined-behaviour sanitizers), quality (release build).
+Suites: lint, unit, http, crash, recall, fuzz (all under address and undefined-behaviour sanitizers), quality (release
+build).
 
   --soak        the full counts of the sampled suites (crash points, seeds, recall sizes): hours, not minutes
   --suite NAME  only this suite (may be repeated)
@@ -27,7 +28,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#suites[@]} -eq 0 ] && suites=(lint unit http crash recall quality)
+[ ${#suites[@]} -eq 0 ] && suites=(lint unit http crash recall fuzz quality)
 cd "$root" || exit 1
 export MEDICUS_SHARED=${MEDICUS_SHARED:-$(cd "$root/.." && pwd)/shared}
 

@@ -1,0 +1,600 @@
+#!/usr/bin/env python3
+"""The real program, treated badly: killed, out of space, and with damaged files.
+
+Usage: crash_cli.py MEDICUS kill|full|damage      (exit status 77 = skipped)
+
+MEDICUS_SEED repeats a run, MEDICUS_SOAK=1 runs the full counts. Every folder is made below TMPDIR,
+or in memory where there is such a place.
+
+kill    SIGKILL at random moments of ingest and build. What was acknowledged is there, the last
+        published generation answers, check is clean, and the next run succeeds and tidies up.
+full    the disk is full during ingest and build: exit status 7 and a sentence, nothing lost, a
+        running server goes on, and a retry with space succeeds.
+damage  bits flipped, files cut off, exchanged and removed in a published generation: check finds
+        it, search refuses with a sentence, nobody crashes, and nothing is answered from such files.
+"""
+
+import gzip
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SAMPLE = os.path.join(HERE, "..", "..", "deploy", "sample")
+SOAK = bool(os.environ.get("MEDICUS_SOAK"))
+SECONDS_MAX = 300  # for one command, under sanitizers, on a busy machine
+DIM = "32"  # of the encoder: training is not what is tested here
+EXIT_NO_INDEX, EXIT_CORRUPT, EXIT_NO_SPACE = 5, 6, 7
+SKIPPED = 77
+
+SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu".split()
+
+
+class Broken(Exception):
+    """A promise was not kept."""
+
+
+def require(condition, sentence):
+    if not condition:
+        raise Broken(sentence)
+
+
+def few_or_many(few, many):
+    return many if SOAK else few
+
+
+def spread(rng, count):
+    """Invented words, some frequent and some rare."""
+    return [SYLLABLES[int(rng.random() ** 2 * 20)] + rng.choice(SYLLABLES) for _ in range(count)]
+
+
+def write_records(path, prefix, count, rng):
+    """JSON Lines; every document carries the word `mark<prefix>`. Returns the ids."""
+    ids = []
+    opener = gzip.open if path.endswith(".gz") else open
+    with opener(path, "wt", encoding="utf-8") as out:
+        for i in range(count):
+            words = spread(rng, rng.randint(20, 90))
+            record = {"_id": f"{prefix}-{i}", "title": " ".join(spread(rng, 6)),
+                      "text": f"mark{prefix} " + " ".join(words) + "."}
+            out.write(json.dumps(record) + "\n")
+            ids.append(f"doc:{prefix}-{i}")
+    return ids
+
+
+class Medicus:
+    """The program and one data folder."""
+
+    def __init__(self, program, data):
+        self.program, self.data = program, data
+
+    def command(self, name, *args):
+        return [self.program, name, "--data", self.data, *args]
+
+    def run(self, name, *args, file_bytes_max=None):
+        """(exit status, stdout, stderr); a signal is never acceptable here."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
+        done = subprocess.run(
+            self.command(name, *args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            errors="replace", timeout=SECONDS_MAX, check=False,
+            preexec_fn=limit if file_bytes_max is not None else None)
+        self.sane(name, done.returncode, done.stderr)
+        return done.returncode, done.stdout, done.stderr
+
+    def sane(self, name, status, stderr):
+        require(status >= 0, f"{name} died of signal {-status}:\n{stderr[-3000:]}")
+        for report in ("Sanitizer", "runtime error", "Assertion"):
+            require(report not in stderr, f"{name} (exit status {status}):\n{stderr[-3000:]}")
+        require(status != 70, f"{name} reports a defect of its own: {stderr[-3000:]}")
+
+    def must(self, name, *args):
+        status, out, err = self.run(name, *args)
+        require(status == 0, f"{name} ended with {status}: {err[-2000:]}")
+        return out
+
+    def info(self):
+        return json.loads(self.must("info", "--json"))
+
+    def search(self, query, *args):
+        status, out, err = self.run("search", "--json", *args, query)
+        return status, (json.loads(out) if status == 0 else None), err
+
+    def ingest(self, paths):
+        return json.loads(self.must("ingest", "--json", *paths))
+
+    def build(self, *args):
+        return json.loads(self.must("build", "--json", "--dim", DIM, *args))
+
+
+def manifests(data):
+    """number -> manifest of every complete generation."""
+    found = {}
+    folder = os.path.join(data, "generations")
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name, "MANIFEST")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as stream:
+                found[int(name)] = json.loads(stream.read().rsplit("xxh3:", 1)[0])
+    return found
+
+
+def require_no_garbage(data, keep):
+    """Only what manifests name, and no temporary files."""
+    known = manifests(data)
+    require(len(known) <= keep, f"{len(known)} generations are kept, {keep} asked for")
+    segments = {s["id"] for m in known.values() for s in m["segments"]}
+    encoders = {m["encoder"]["id"] for m in known.values() if m.get("encoder")}
+    for folder, named in (("generations", {str(n) for n in known}), ("segments", segments),
+                          ("encoders", encoders)):
+        there = set(os.listdir(os.path.join(data, folder)))
+        require(there == named, f"{folder} has {sorted(there - named)} too many, "
+                f"{sorted(named - there)} are missing")
+    for where, _, names in os.walk(data):
+        for name in names:
+            require("tmp" not in name, f"{os.path.join(where, name)} was left behind")
+
+
+def copy_data(source, target):
+    """A copy that shares no file with the source."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+
+
+# ---- kill ----
+
+class Kills:
+    """The state of the world as an outside observer may rely on it."""
+
+    def __init__(self, medicus, rng, work):
+        self.medicus, self.rng, self.work = medicus, rng, work
+        self.acknowledged = []    # ids of documents whose ingest ended with success
+        self.seen_documents = 0   # once seen, never fewer
+        self.seen_generation = 0
+        self.searchable = None    # a prefix that the seen generation answers
+        self.round = 0
+        self.seconds = {}         # name -> how long it takes undisturbed
+        self.outcomes = {}
+
+    def new_input(self, count):
+        self.round += 1
+        prefix = f"r{self.round}"
+        ids, paths = [], []
+        for part, suffix in enumerate((".jsonl", ".jsonl.gz", ".jsonl")):
+            path = os.path.join(self.work, f"{prefix}p{part}{suffix}")
+            ids += write_records(path, f"{prefix}p{part}", count // 3, self.rng)
+            paths.append(path)
+        return prefix + "p0", ids, paths
+
+    def timed(self, name, call, *args):
+        start = time.monotonic()
+        answer = call(*args)
+        self.seconds[name] = time.monotonic() - start
+        return answer
+
+    def kill_during(self, name, command):
+        """True when the command ended by itself before the signal came."""
+        delay = self.rng.random() * self.seconds[name] * 1.1
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            try:
+                _, err = child.communicate(timeout=delay)
+                self.medicus.sane(name, child.returncode, err.decode(errors="replace"))
+                require(child.returncode == 0, f"{name} failed: {err.decode(errors='replace')}")
+                ended = True
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.communicate()
+                ended = False
+        key = name + (" ended before" if ended else " killed")
+        self.outcomes[key] = self.outcomes.get(key, 0) + 1
+        return ended
+
+    def verify(self):
+        self.medicus.must("check")
+        info = self.medicus.info()
+        documents = info["store"]["documents"]
+        require(documents >= self.seen_documents,
+                f"{documents} documents, {self.seen_documents} were there before")
+        require(documents >= len(self.acknowledged),
+                f"{documents} documents, {len(self.acknowledged)} were acknowledged")
+        self.seen_documents = documents
+        if self.acknowledged:
+            asked = self.rng.sample(self.acknowledged, min(40, len(self.acknowledged)))
+            asked += self.acknowledged[-5:]
+            self.medicus.must("fetch", "--json", *dict.fromkeys(asked))
+        generation = info["index"]["generation"] if info["index"] else 0
+        require(generation >= self.seen_generation,
+                f"generation {generation}, {self.seen_generation} was published before")
+        if not self.seen_generation and not generation:
+            status, _, err = self.medicus.search("anything")
+            require(status == EXIT_NO_INDEX and err, f"search without an index: {status} {err}")
+        elif generation == self.seen_generation:
+            self.must_find(self.searchable, generation)
+        else:
+            status, _, err = self.medicus.search("beta blocker")
+            require(status == 0, f"search in the new generation: {status} {err}")
+        self.seen_generation = generation
+
+    def must_find(self, prefix, generation):
+        status, answer, err = self.medicus.search(f"mark{prefix}", "--mode", "lexical")
+        require(status == 0, f"search ended with {status}: {err}")
+        require(answer["generation"] == generation, "another generation answered")
+        require(answer["results"] and
+                answer["results"][0]["document_id"].startswith(f"doc:{prefix}-"),
+                f"generation {generation} does not know mark{prefix}")
+
+    def settle(self, prefix, ids, paths):
+        """The next ingest and build succeed, and nothing is left behind."""
+        self.medicus.ingest(paths)
+        self.acknowledged += ids
+        again = self.medicus.ingest(paths)
+        require(again["unchanged"] == len(ids), f"ingesting again changed something: {again}")
+        report = self.medicus.build()
+        require(report["documents"] >= len(self.acknowledged), f"the build lost some: {report}")
+        self.searchable, self.seen_generation = prefix, report["generation"]
+        self.must_find(prefix, report["generation"])
+        require_no_garbage(self.medicus.data, 3)
+        self.verify()
+
+
+def test_kill(program, rng, work):
+    medicus = Medicus(program, os.path.join(work, "data"))
+    k = Kills(medicus, rng, work)
+    per_input = few_or_many(1500, 6000)
+
+    # How long things take; in a folder of its own, so that the first kill meets an empty one.
+    other = Kills(Medicus(program, os.path.join(work, "timing")), rng, work)
+    _, _, paths = other.new_input(per_input)
+    sources = [os.path.join(SAMPLE, "pubmed"), os.path.join(SAMPLE, "guidelines")]
+    k.seconds["ingest"] = other.timed("ingest", other.medicus.ingest, sources + paths) and \
+        other.seconds["ingest"]
+    for name, args in (("build", ()), ("retrain", ("--retrain",))):
+        other.timed(name, other.medicus.build, *args)
+        k.seconds[name] = other.seconds[name]
+    shutil.rmtree(other.medicus.data)
+
+    kills = few_or_many(12, 200)
+    pending = None
+    for i in range(kills):
+        if pending is None:
+            pending = k.new_input(per_input)
+        prefix, ids, paths = pending
+        action = rng.choice(("ingest", "ingest", "build", "retrain")) if k.seen_generation \
+            else "ingest"
+        if action == "ingest":
+            command = medicus.command("ingest", "--json", *sources, *paths)
+        else:
+            extra = ["--retrain"] if action == "retrain" else []
+            command = medicus.command("build", "--json", "--dim", DIM, *extra)
+        print(f"kill {i + 1}/{kills}: {action}", flush=True)
+        ended = k.kill_during(action, command)
+        if os.path.isdir(os.path.join(medicus.data, "docs")):
+            if ended and action == "ingest":
+                k.acknowledged += ids
+                pending = None
+            try:
+                k.verify()
+            except Broken as broken:
+                if not (k.acknowledged or k.seen_documents) and "no store" in str(broken):
+                    continue  # killed before there was anything
+                raise
+        if ended and action == "ingest":
+            continue
+        if rng.random() < 0.4 or i + 1 == kills or not k.seen_generation:
+            k.settle(prefix, ids, paths)
+            pending = None
+    print(f"kills: {k.outcomes}; {len(k.acknowledged)} documents acknowledged, "
+          f"generation {k.seen_generation}")
+
+
+# ---- full ----
+
+def bytes_used(folder):
+    return sum(os.lstat(os.path.join(where, name)).st_blocks * 512
+               for where, _, names in os.walk(folder) for name in names)
+
+
+class SmallDisk:
+    """A file system in memory whose size can be changed; needs a namespace of its own."""
+
+    def __init__(self, path):
+        self.path = path
+        os.makedirs(path, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "medicus", path], check=True)
+
+    def resize(self, spare):
+        used = os.statvfs(self.path)
+        taken = (used.f_blocks - used.f_bfree) * used.f_frsize
+        subprocess.run(
+            ["mount", "-o", f"remount,size={taken + spare}", self.path], check=True)
+
+
+class Server:
+    """`medicus serve`, asked over HTTP."""
+
+    def __init__(self, medicus):
+        self.medicus = medicus
+        self.log = tempfile.TemporaryFile(mode="w+", errors="replace")
+        self.child = subprocess.Popen(
+            medicus.command("serve", "--listen", "127.0.0.1:0"), stdout=self.log, stderr=self.log)
+        end = time.monotonic() + SECONDS_MAX
+        self.address = None
+        while not self.address:
+            at = self.said().find("http://")
+            if at >= 0 and "\n" in self.said()[at:]:
+                self.address = self.said()[at:].split()[0].rstrip("/")
+            require(self.child.poll() is None, f"serve ended: {self.said()}")
+            require(time.monotonic() < end, f"serve does not start: {self.said()}")
+            time.sleep(0.05)
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def search(self, query):
+        url = f"{self.address}/v1/search?q={query}"
+        for _ in range(50):
+            try:
+                with urllib.request.urlopen(url, timeout=60) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != 503:
+                    raise Broken(f"serve answered {error.code}: {error.read()[:500]}") from error
+            except (urllib.error.URLError, ConnectionError):
+                pass
+            time.sleep(0.2)
+        raise Broken(f"serve does not answer any more ({self.child.poll()})")
+
+    def stop(self):
+        self.child.send_signal(signal.SIGTERM)
+        status = self.child.wait(timeout=SECONDS_MAX)
+        self.medicus.sane("serve", status, self.said())
+        require(status == 0, f"serve ended with {status}: {self.said()}")
+        self.log.close()
+
+
+def full_base(program, rng, data, work):
+    medicus = Medicus(program, data)
+    base = os.path.join(work, "base.jsonl")
+    ids = write_records(base, "base", 600, rng)
+    medicus.ingest([os.path.join(SAMPLE, "pubmed"), base])
+    medicus.build()
+    return medicus, ids
+
+
+def require_old_answers(medicus, server, ids, documents):
+    """Readers do not notice: the command line, the server, the check."""
+    status, answer, err = medicus.search("markbase", "--mode", "lexical")
+    require(status == 0 and answer["results"], f"search on a full disk: {status} {err}")
+    if server:
+        require(server.search("markbase")["results"], "serve finds nothing on a full disk")
+    medicus.must("fetch", "--json", *ids[-10:])
+    medicus.must("check")
+    require(medicus.info()["store"]["documents"] >= documents, "documents were lost")
+
+
+def try_full(medicus, server, ids, name, args, limit):
+    """Runs with little space; True when it was too little."""
+    documents = medicus.info()["store"]["documents"]
+    status, _, err = medicus.run(name, *args, file_bytes_max=limit)
+    if status == 0:
+        return False
+    require(status == EXIT_NO_SPACE, f"{name} on a full disk ended with {status}: {err[-1500:]}")
+    require(len(err.strip()) > 20, f"{name} says too little: {err!r}")
+    print(f"  {name}: {err.strip().splitlines()[-1]}", flush=True)
+    require_old_answers(medicus, server, ids, documents)
+    return True
+
+
+def test_full(program, rng, work, disk):
+    medicus, ids = full_base(program, rng, os.path.join(work, "data"), work)
+    inputs = os.path.join(os.path.dirname(work.rstrip("/")), "inputs") if disk else work
+    os.makedirs(inputs, exist_ok=True)
+    size = bytes_used(medicus.data)
+    largest = max(os.path.getsize(os.path.join(where, name))
+                  for where, _, names in os.walk(medicus.data) for name in names)
+    failures = {"ingest": 0, "build": 0}
+    server = Server(medicus)
+    try:
+        for i in range(few_or_many(4, 40)):
+            more = os.path.join(inputs, f"more{i}.jsonl")
+            new_ids = write_records(more, f"more{i}", 800, rng)
+            for name, args in (("ingest", ("--json", more)),
+                               ("build", ("--json", "--dim", DIM, "--retrain"))):
+                needed = 120000 if name == "ingest" else size * 0.7  # about
+                spare = int(needed * rng.random()) if i else 0
+                if disk:
+                    disk.resize(spare)
+                limit = None if disk else max(4096, int(largest * rng.random()))
+                print(f"round {i + 1}: {name}, "
+                      f"{'spare' if disk else 'files up to'} {spare if disk else limit}",
+                      flush=True)
+                failures[name] += try_full(medicus, server, ids, name, args, limit)
+                if disk:
+                    disk.resize(size * 4 + (64 << 20))
+                medicus.must(name, *args)
+            ids += new_ids
+            require(server.search(f"markmore{i}") is not None, "serve is gone")
+            require_no_garbage(medicus.data, 3)
+        server.stop()
+    finally:
+        if server.child.poll() is None:
+            server.child.kill()
+    require(failures["ingest"] and failures["build"], f"space never ran out: {failures}")
+    print(f"out of space: {failures}")
+
+
+def run_full(program, seed):
+    """In namespaces of its own where that is allowed, with limits on files otherwise."""
+    if shutil.which("unshare"):
+        probe = "mkdir -p $0 && mount -t tmpfs -o size=1m x $0 && mount -o remount,size=2m $0"
+        with tempfile.TemporaryDirectory() as folder:
+            can = subprocess.run(["unshare", "-rm", "sh", "-c", probe, folder],
+                                 stderr=subprocess.DEVNULL, check=False).returncode == 0
+        if can:
+            environment = dict(os.environ, MEDICUS_SEED=str(seed))
+            return subprocess.run(
+                ["unshare", "-rm", sys.executable, os.path.abspath(__file__), program,
+                 "full-mounted"], env=environment, check=False).returncode
+    print("no privilege to make a small disk: files are limited instead")
+    return run_test(lambda rng, work: test_full(program, rng, work, None), seed)
+
+
+# ---- damage ----
+
+def published_files(data):
+    """Everything that the current generation reads, by path."""
+    with open(os.path.join(data, "CURRENT"), encoding="utf-8") as stream:
+        number = int(stream.read().split()[0])
+    manifest = manifests(data)[number]
+    paths = ["CURRENT", f"generations/{number}/MANIFEST"]
+    for segment in manifest["segments"]:
+        paths += [f"segments/{segment['id']}/{f['name']}" for f in segment["files"]]
+    if manifest.get("encoder"):
+        encoder = manifest["encoder"]
+        paths += [f"encoders/{encoder['id']}/{f['name']}" for f in encoder["files"]]
+    return paths
+
+
+def every_file(data):
+    """The files of all generations."""
+    return sorted(os.path.relpath(os.path.join(where, name), data)
+                  for folder in ("generations", "segments", "encoders")
+                  for where, _, names in os.walk(os.path.join(data, folder)) for name in names)
+
+
+def damage(data, paths, rng):
+    """Does something bad to one file; returns what, in words."""
+    path = rng.choice(paths)
+    full = os.path.join(data, path)
+    with open(full, "rb") as stream:
+        content = bytearray(stream.read())
+    kind = rng.choice(("flip", "flip", "flip", "cut", "swap", "zeros", "longer", "gone"))
+    if not content or (kind == "gone" and path == "CURRENT"):
+        kind = "longer"  # without CURRENT there is no index, which is no damage
+    if kind == "flip":
+        bit = rng.randrange(len(content) * 8)
+        content[bit // 8] ^= 1 << bit % 8
+        what = f"bit {bit} flipped"
+    elif kind == "cut":
+        length = rng.randrange(len(content))
+        del content[length:]
+        what = f"cut to {length} bytes"
+    elif kind == "swap":
+        name = os.path.basename(path)
+        other = rng.choice(
+            [p for p in every_file(data) if p != path and os.path.basename(p) == name] or
+            [p for p in paths if p != path])
+        with open(os.path.join(data, other), "rb") as stream:
+            swapped = stream.read()
+        if swapped == bytes(content):
+            return damage_again(data, path, content)
+        with open(os.path.join(data, other), "wb") as stream:
+            stream.write(content)
+        content, what = swapped, f"exchanged with {other}"
+    elif kind == "zeros":
+        start = rng.randrange(len(content))
+        length = min(4096, len(content) - start)
+        if not any(content[start:start + length]):
+            return damage_again(data, path, content)
+        content[start:start + length] = bytes(length)
+        what = f"{length} zeros at {start}"
+    elif kind == "longer":
+        content += bytes(rng.randrange(1, 100))
+        what = "made longer"
+    else:
+        os.unlink(full)
+        return f"{path}: removed"
+    with open(full, "wb") as stream:
+        stream.write(content)
+    return f"{path}: {what}"
+
+
+def damage_again(data, path, content):
+    """What was chosen would change nothing: cut the last byte off, or add one."""
+    changed = content[:-1] if content else b"x"
+    with open(os.path.join(data, path), "wb") as stream:
+        stream.write(changed)
+    return f"{path}: one byte shorter"
+
+
+def require_refused(medicus, what, with_server):
+    status, out, err = medicus.run("check")
+    require(status == EXIT_CORRUPT, f"{what}: check ends with {status}: {err}{out}")
+    require(len(err.strip()) > 20, f"{what}: check says too little: {err!r}")
+    for mode in ("hybrid", "lexical"):
+        status, out, err = medicus.run("search", "--json", "--mode", mode, "beta blocker")
+        require(status == EXIT_CORRUPT, f"{what}: search ends with {status}: {err}")
+        require(not out and len(err.strip()) > 20, f"{what}: search says {err!r} and {out!r}")
+        if not with_server:
+            break
+    if with_server:
+        status, out, err = medicus.run("serve", "--listen", "127.0.0.1:0")
+        require(status == EXIT_CORRUPT, f"{what}: serve ends with {status}: {err}{out}")
+
+
+def test_damage(program, rng, work):
+    medicus, _ = full_base(program, rng, os.path.join(work, "good"), work)
+    medicus.build("--retrain")  # a second generation, so that there is one to be confused with
+    good = medicus.data
+    paths = published_files(good)
+    bad = Medicus(program, os.path.join(work, "bad"))
+    count = few_or_many(40, 2300)
+    for i in range(count):
+        copy_data(good, bad.data)
+        what = damage(bad.data, paths, rng)
+        require_refused(bad, what, i % 10 == 0)
+        if i % 100 == 99:
+            print(f"{i + 1} of {count}", flush=True)
+    medicus.must("check")
+    print(f"{count} kinds of damage to {len(paths)} files, each found")
+
+
+# ---- main ----
+
+def run_test(test, seed):
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    base = os.environ.get("TMPDIR") or memory
+    if base == memory and memory and shutil.disk_usage(memory).free < 1 << 30:
+        base = None
+    with tempfile.TemporaryDirectory(prefix="medicus-crash-", dir=base) as work:
+        try:
+            test(random.Random(seed), work)
+        except Broken as broken:
+            print(f"FAIL (MEDICUS_SEED={seed}): {broken}")
+            return 1
+        except subprocess.TimeoutExpired as late:
+            print(f"FAIL (MEDICUS_SEED={seed}): {late}")
+            return 1
+    return 0
+
+
+def full_mounted(program, rng, work):
+    disk = SmallDisk(os.path.join(work, "disk"))
+    try:
+        test_full(program, rng, disk.path, disk)
+    finally:
+        subprocess.run(["umount", "-l", disk.path], check=False)
+
+
+def main():
+    program, name = os.path.abspath(sys.argv[1]), sys.argv[2]
+    seed = int(os.environ.get("MEDICUS_SEED") or time.time_ns() % 1000000007)
+    print(f"MEDICUS_SEED={seed}", flush=True)
+    if name == "full":
+        return run_full(program, seed)
+    tests = {"kill": test_kill, "damage": test_damage, "full-mounted": full_mounted}
+    return run_test(lambda rng, work: tests[name](program, rng, work), seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
