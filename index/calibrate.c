@@ -147,7 +147,7 @@ static double bag_lexical(
             if (!med_str_eq(bag->terms[i], query->terms[t].term)) continue;
             double wtf = (double)bag->body[i] + (double)m->title_weight * bag->title[i] +
                          (double)m->mesh_weight * bag->mesh[i];
-            score += query->terms[t].count * query->terms[t].idf * wtf * (m->k1 + 1) / (wtf + norm);
+            score += query->terms[t].weight * query->terms[t].idf * wtf * (m->k1 + 1) / (wtf + norm);
         }
     }
     return score;
@@ -184,7 +184,7 @@ static double bag_dense(
     for (size_t i = 0; i < bag->count; i++)
         sum[i] = bag->body[i] + bag->title[i]; /* what build_encode encodes */
     for (size_t t = 0; t < query->term_count; t++) {
-        counts[t] = query->terms[t].count;
+        counts[t] = query->terms[t].weight;
         terms[t] = query->terms[t].term;
     }
     if (!encode_terms(encoder, w->arena, bag->terms, sum, bag->count, passage) ||

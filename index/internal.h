@@ -38,7 +38,7 @@ struct med_index {
 /* A query, analysed once: distinct terms in order of appearance. */
 struct query_term {
     struct med_str term; /* in the request's arena */
-    float count;         /* how often it was typed */
+    float weight;        /* 1, or less for function words */
     float idf;           /* over the collection; 0 when no passage has it */
     uint64_t df;
 };

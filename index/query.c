@@ -1,25 +1,23 @@
 /* Query analysis: text -> distinct weighted terms.
  *
- * Every word of every document is indexed; but in a plain question the words that only make it a
- * question ("what", "does", "how") say nothing about the answer, and there are too few documents
- * that contain them by chance for idf to see it. They are left out of the query, unless nothing
- * else is left, or they are written as an acronym ("WHO"). */
+ * A word counts once however often it is typed. Every word is looked up, but those that only make a
+ * question a question ("what", "does", "how") say little about the answer, and there are too few
+ * documents that contain them by chance for idf to see it: they weigh MED_FUNCTION_WORD_WEIGHT. */
 #include "index/internal.h"
 
 #include "common/hash.h"
 #include "common/mem.h"
 
-static enum med_code add_term(
-    struct query *q, struct med_arena *arena, struct med_str term, struct med_err *err)
+static enum med_code add_term(struct query *q, struct med_arena *arena, struct med_str term,
+    float weight, struct med_err *err)
 {
     for (size_t i = 0; i < q->term_count; i++) {
-        if (med_str_eq(q->terms[i].term, term)) {
-            q->terms[i].count += 1;
-            return MED_OK;
-        }
+        if (!med_str_eq(q->terms[i].term, term)) continue;
+        if (weight > q->terms[i].weight) q->terms[i].weight = weight;
+        return MED_OK;
     }
     struct query_term *t = &q->terms[q->term_count];
-    *t = (struct query_term){.count = 1};
+    *t = (struct query_term){.weight = weight};
     if (!med_arena_str(arena, term, &t->term))
         return med_fail(err, MED_E_NOMEM, "the query needs too much memory");
     q->term_count++;
@@ -41,11 +39,9 @@ enum med_code query_analyse(struct med_analyzer *analyzer, struct med_str text,
             count, MED_QUERY_TERMS_MAX);
     struct query q = {.terms = med_arena_calloc(arena, count ? count : 1, sizeof *q.terms)};
     if (!q.terms) return med_fail(err, MED_E_NOMEM, "the query needs too much memory");
-    for (int keep_all = 0; keep_all < 2 && q.term_count == 0; keep_all++) {
-        for (size_t i = 0; !code && i < count; i++) {
-            if (keep_all || !med_is_function_word(text, &tokens[i]))
-                code = add_term(&q, arena, tokens[i].term, err);
-        }
+    for (size_t i = 0; !code && i < count; i++) {
+        float weight = med_is_function_word(text, &tokens[i]) ? MED_FUNCTION_WORD_WEIGHT : 1;
+        code = add_term(&q, arena, tokens[i].term, weight, err);
     }
     if (code) return code;
     *ret_query = q;

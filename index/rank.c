@@ -129,7 +129,7 @@ static enum med_code find_terms(struct ranker *k, struct query *query, struct me
         for (size_t t = 0; t < n; t++) {
             if (ordinals[s * n + t] == MED_NO_TERM) continue;
             k->terms[s][k->term_counts[s]++] = (struct med_lex_term){.ordinal = ordinals[s * n + t],
-                .weight = query->terms[t].idf * query->terms[t].count};
+                .weight = query->terms[t].idf * query->terms[t].weight};
         }
     }
     return MED_OK;
@@ -153,7 +153,7 @@ static enum med_code encode_query(
             continue;
         }
         rows[bag.count] = row;
-        counts[bag.count++] = k->query->terms[t].count;
+        counts[bag.count++] = k->query->terms[t].weight;
     }
     bool known;
     med_corpus_encode(encoder, &bag, vector, &known);
