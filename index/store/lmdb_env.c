@@ -14,6 +14,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -44,6 +45,10 @@ struct med_env {
     unsigned references;
     pthread_mutex_t mutex;
     unsigned txn_count;
+    _Atomic bool
+        cramped; /* the map cannot grow: write transactions start without the room they should have
+                  */
+    _Atomic bool broken; /* LMDB lost its map while growing */
     char path[];
 };
 
@@ -170,9 +175,19 @@ static int open_mdb(struct med_env *env, unsigned flags, uint64_t map_bytes)
     return rc;
 }
 
+/* What a limit on address space allows this process; the map takes a part of that at most. */
+static uint64_t address_space_bytes(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+    return limit.rlim_cur;
+}
+
 /* Opens with the largest map that the system grants. */
 static int open_largest(struct med_env *env, unsigned flags, uint64_t map_bytes)
 {
+    uint64_t most = address_space_bytes() / 4;
+    if (map_bytes > most) map_bytes = most;
     int rc = open_mdb(env, flags, map_bytes);
     while (rc == ENOMEM && map_bytes / 2 >= MAP_BYTES_MIN) {
         map_bytes /= 2;
@@ -367,19 +382,46 @@ static uint64_t map_bytes_wanted(const struct med_env *env)
     return 2 * ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize + env->room_bytes;
 }
 
-/* Sets the map's size (0 = what the file says) at a moment without transactions in this process. */
-static enum med_code resize_map(struct med_env *env, uint64_t bytes, struct med_err *err)
+/* LMDB gives its old map up before it asks for the new one, and does not survive a refusal: ask
+ * first. */
+static bool address_space_has(uint64_t bytes)
+{
+    void *probe =
+        mmap(NULL, (size_t)bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (probe == MAP_FAILED) return false;
+    munmap(probe, (size_t)bytes);
+    return true;
+}
+
+/* Grows the map to `bytes` or what there is address space for. With env->mutex held and no
+ * transaction in this process. */
+static int grow_now(struct med_env *env, uint64_t bytes)
+{
+    uint64_t now = med_env_map_bytes(env), most = address_space_bytes() / 2;
+    if (bytes > most) bytes = most;
+    if (bytes <= now || !address_space_has(bytes - now)) {
+        env->cramped = true;
+        return 0;
+    }
+    int rc = mdb_env_set_mapsize(env->mdb, bytes);
+    env->broken = rc != 0;
+    return rc;
+}
+
+/* Waits for a moment without transactions in this process. */
+static enum med_code grow_map(struct med_env *env, uint64_t bytes, struct med_err *err)
 {
     for (unsigned waited_ms = 0;; waited_ms += 10) {
         pthread_mutex_lock(&env->mutex);
         bool idle = env->txn_count == 0;
-        int rc = idle ? mdb_env_set_mapsize(env->mdb, bytes) : 0;
+        int rc = idle ? grow_now(env, bytes) : 0;
         pthread_mutex_unlock(&env->mutex);
         if (idle) return rc == 0 ? MED_OK : fail(err, rc, env->path, "growing the map");
         if (waited_ms >= GROW_WAIT_MS) {
             return med_fail(err, MED_E_BUSY,
                 "the map of %s must grow, which waits for this process's open snapshots: close "
-                "them and try again",
+                "them "
+                "and try again",
                 env->path);
         }
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
@@ -394,28 +436,32 @@ static void count_txn(struct med_env *env, int change)
     pthread_mutex_unlock(&env->mutex);
 }
 
-/* One attempt. MED_E_CONFLICT: the map was resized by another process; MED_E_LIMIT: it lacks room
- * for a writer. */
+/* One attempt. MED_E_LIMIT: the map must grow first, because another process has grown it or
+ * because it lacks room for a writer. */
 static enum med_code try_begin(
     struct med_env *env, bool write, MDB_txn **ret_txn, struct med_err *err)
 {
     count_txn(env, 1);
     MDB_txn *txn;
     unsigned flags = write ? 0 : MDB_RDONLY;
-    int rc = mdb_txn_begin(env->mdb, NULL, flags, &txn);
+    int rc = env->broken ? MDB_PANIC : mdb_txn_begin(env->mdb, NULL, flags, &txn);
     if (rc == MDB_READERS_FULL) {
         mdb_reader_check(env->mdb, NULL);
         rc = mdb_txn_begin(env->mdb, NULL, flags, &txn);
     }
-    if (rc == 0 && (!write || med_env_map_bytes(env) >= map_bytes_wanted(env))) {
+    bool room = !write || env->cramped || med_env_map_bytes(env) >= map_bytes_wanted(env);
+    if (rc == 0 && room) {
         *ret_txn = txn;
         return MED_OK;
     }
     if (rc == 0) mdb_txn_abort(txn);
     count_txn(env, -1);
-    if (rc == 0) return MED_E_LIMIT;
-    return rc == MDB_MAP_RESIZED ? MED_E_CONFLICT
-                                 : fail(err, rc, env->path, "beginning a transaction");
+    if (rc == MDB_MAP_RESIZED && env->cramped) {
+        return med_fail(
+            err, MED_E_NOMEM, "%s has outgrown this process's limit on address space", env->path);
+    }
+    return rc == 0 || rc == MDB_MAP_RESIZED ? MED_E_LIMIT
+                                            : fail(err, rc, env->path, "beginning a transaction");
 }
 
 enum med_code med_txn_begin(
@@ -428,19 +474,11 @@ enum med_code med_txn_begin(
     if (!txn) return med_fail(err, MED_E_NOMEM, "out of memory for a transaction");
     txn->env = env;
     txn->write = write;
-    enum med_code code;
-    for (;;) {
-        code = try_begin(env, write, &txn->mdb, err);
-        if (code == MED_E_CONFLICT) {
-            code = resize_map(env, 0, err);
-        } else if (code == MED_E_LIMIT) {
-            uint64_t doubled = 2 * med_env_map_bytes(env);
-            uint64_t wanted = map_bytes_wanted(env);
-            code = resize_map(env, doubled > wanted ? doubled : wanted, err);
-        } else {
-            break;
-        }
-        if (code != MED_OK) break;
+    enum med_code code = try_begin(env, write, &txn->mdb, err);
+    while (code == MED_E_LIMIT) {
+        uint64_t doubled = 2 * med_env_map_bytes(env), wanted = map_bytes_wanted(env);
+        code = grow_map(env, doubled > wanted ? doubled : wanted, err);
+        if (code == MED_OK) code = try_begin(env, write, &txn->mdb, err);
     }
     if (code != MED_OK) {
         med_free(txn);

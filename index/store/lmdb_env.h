@@ -6,12 +6,14 @@
  * the first with a reference more.
  *
  * Map size. The map is address space, not memory and not disk, so a large one is reserved at once;
- * where the system refuses (a limit on address space), half of it is tried, and so on. A write
- * transaction starts only when the map has room for a copy of all pages in use plus `room_bytes`: a
- * transaction copies each old page at most once and its caller bounds what is new, so that
- * MDB_MAP_FULL cannot happen half-way. When that room is missing the map grows before the
- * transaction begins; this needs a moment without transactions in this process, otherwise
- * MED_E_BUSY. A map that another process has grown (MDB_MAP_RESIZED) is adopted in the same way.
+ * where the system refuses, half of it is tried, and so on. A write transaction starts only when
+ * the map has room for a copy of all pages in use plus `room_bytes`: a transaction copies each old
+ * page at most once and its caller bounds what is new, so that MDB_MAP_FULL cannot happen half-way.
+ * When that room is missing the map grows before the transaction begins; this needs a moment
+ * without transactions in this process, otherwise MED_E_BUSY. A map that another process has
+ * outgrown (MDB_MAP_RESIZED) grows in the same way. Under a limit on address space (RLIMIT_AS) the
+ * map takes at most half of it; only then may a transaction start with less room, and end with
+ * MED_E_NO_SPACE.
  *
  * Lookups that find nothing return MED_E_NOT_FOUND and leave err alone. Slices that come back point
  * into the map and live until the next write in the same transaction, or its end. */

@@ -97,11 +97,11 @@ static void acknowledged_batches_survive_a_kill(void **state)
     struct med_rng rng;
     med_rng_seed(&rng, med_test_seed());
     med_test_temp_new(f.dir);
-    int rounds = crash_rounds(50, 2000);
+    int rounds = crash_rounds(50, 500);
     for (int round = 0; round < rounds; round++) {
         uint64_t acknowledged = crash_kill_while(ingest_on, &f, &rng, 60000);
         uint64_t least = acknowledged > f.done ? acknowledged : f.done;
-        uint64_t there = batches_there(f.dir, round % 5 == 0 || round == rounds - 1);
+        uint64_t there = batches_there(f.dir, round % (rounds / 10) == 0 || round == rounds - 1);
         /* One more may have been committed and not yet told. */
         CHECK(there == least || there == least + 1, "%llu batches acknowledged, %llu there",
             (unsigned long long)least, (unsigned long long)there);
@@ -162,7 +162,7 @@ static void the_published_generation_survives_a_kill(void **state)
     struct med_rng rng;
     med_rng_seed(&rng, med_test_seed());
     med_test_temp_new(f.dir);
-    int rounds = crash_rounds(50, 2000);
+    int rounds = crash_rounds(50, 500);
     for (int round = 0; round < rounds; round++) {
         uint64_t acknowledged = crash_kill_while(publish_on, &f, &rng, 40000);
         uint64_t least = acknowledged > f.done ? acknowledged : f.done;

@@ -3,6 +3,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -146,6 +147,31 @@ static void a_map_grown_by_another_process_is_adopted(void **state)
     assert_sound(f);
 }
 
+/* With a part of it taken, batches go on as long as the map has room. */
+static void a_limit_on_address_space_is_lived_with(void **state)
+{
+    struct fixture *f = *state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* their shadow memory is larger than any sensible limit */
+#endif
+    med_store_close(&f->store);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rlimit limit = {.rlim_cur = 1 * MED_GIB, .rlim_max = 1 * MED_GIB};
+        if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(1);
+        if (med_store_open(f->dir, MED_STORE_READ_WRITE, &f->store, &err) != MED_OK) _exit(2);
+        for (int i = 0; i < 10; i++) put_many(f, i * 1000, (i + 1) * 1000);
+        assert_sound(f);
+        if (med_env_map_bytes(f->store->env) > MED_GIB / 2) _exit(3);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    OK(med_store_open(f->dir, MED_STORE_READ_WRITE, &f->store, &err));
+    assert_int_equal(doc_count(f), 10000);
+}
+
 /* --- damage --- */
 
 static void with_value(struct fixture *f, enum store_table table, struct med_str key, size_t flip)
@@ -284,6 +310,7 @@ int main(void)
         TEST(the_map_grows_between_batches),
         TEST(a_map_that_cannot_grow_is_an_error_and_loses_nothing),
         TEST(a_map_grown_by_another_process_is_adopted),
+        TEST(a_limit_on_address_space_is_lived_with),
         TEST(every_flipped_bit_of_a_record_is_noticed),
         TEST(check_finds_what_disagrees),
         TEST(a_cut_off_or_foreign_file_is_refused),
