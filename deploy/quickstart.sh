@@ -6,8 +6,9 @@ usage() {
     cat <<'TEXT'
 Usage: deploy/quickstart.sh [--once] [--listen ADDRESS:PORT] [--data DIR]
 
-Installs the Debian packages, builds medicus, ingests the sample corpus, builds its index, starts the server, shows
-one search and one fetch with curl, and keeps serving until Ctrl-C. Safe to run again at any time.
+Installs the Debian packages, builds medicus, ingests the sample corpus, builds its index, starts
+the server, shows one search and one fetch with curl, and keeps serving until Ctrl-C. Safe to run
+again at any time.
 
   --once                 stop after the demonstration
   --listen ADDRESS:PORT  where to serve (default 127.0.0.1:8080)
@@ -85,7 +86,8 @@ step "A search:  curl '$search'"
 answer=$(curl -sSf "$search")
 printf '%s\n' "$answer"
 
-id=$(printf '%s' "$answer" | python3 -c 'import json, sys; print(json.load(sys.stdin)["results"][0]["document_id"])')
+first='import json, sys; print(json.load(sys.stdin)["results"][0]["document_id"])'
+id=$(printf '%s' "$answer" | python3 -c "$first")
 step "A fetch:   curl -H 'Accept: text/plain' 'http://$listen/v1/documents/$id'"
 curl -sSf -H 'Accept: text/plain' "http://$listen/v1/documents/$id"
 

@@ -6,14 +6,15 @@ usage() {
     cat <<'TEXT'
 Usage: tests/run.sh [--soak] [--suite NAME]...
 
-Suites: lint, unit, http, crash, recall, fuzz (all under address and undefined-behaviour sanitizers), quality (release
-build).
+Suites: lint, unit, http, crash, recall, fuzz (under address and undefined-behaviour
+sanitizers), quality (release build).
 
-  --soak        the full counts of the sampled suites (crash points, seeds, recall sizes): hours, not minutes
+  --soak        the full counts of the sampled suites (crash points, seeds, recall sizes):
+                hours, not minutes
   --suite NAME  only this suite (may be repeated)
 
-MEDICUS_SEED=N repeats a random test; MEDICUS_SHARED=DIR says where the shared development data is (default ../shared):
-tests that need it are skipped, with a reason, where it is absent.
+MEDICUS_SEED=N repeats a random test; MEDICUS_SHARED=DIR says where the shared development
+data is (default ../shared): tests that need it are skipped, with a reason, where it is absent.
 TEXT
 }
 
@@ -36,8 +37,10 @@ export MEDICUS_SHARED=${MEDICUS_SHARED:-$(cd "$root/.." && pwd)/shared}
 . "$root/deploy/packages.sh"
 packages_install "${packages_build[@]}" "${packages_demo[@]}" "${packages_test[@]}" || exit 1
 
-# OpenBLAS and OpenMP keep their pools until the process ends: not leaks. What is ours has no suppression.
-export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1
+# OpenBLAS and OpenMP keep their pools until the process ends: not leaks. What is ours has no
+# suppression.
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+export ASAN_OPTIONS=$ASAN_OPTIONS:allocator_may_return_null=1
 export LSAN_OPTIONS=suppressions=$root/tests/support/lsan.supp:print_suppressions=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
@@ -49,8 +52,8 @@ run_suites() {
     shift
     for suite in "$@"; do args+=(--suite "$suite"); done
     log=$build/meson-logs/run.txt
-    meson test -C "$build" --print-errorlogs --timeout-multiplier "$((${MEDICUS_SOAK:-0} * 99 + 1))" \
-        "${args[@]}" 2>&1 | tee "$log"
+    meson test -C "$build" --print-errorlogs "${args[@]}" \
+        --timeout-multiplier "$((${MEDICUS_SOAK:-0} * 99 + 1))" 2>&1 | tee "$log"
     count() { sed -n "s/^$1: *\([0-9]*\).*/\1/p" "$log" | tail -n 1; }
     local ok fail skip timeout
     ok=$(count Ok) fail=$(count Fail) skip=$(count Skipped) timeout=$(count Timeout)
@@ -74,7 +77,8 @@ for suite in "${suites[@]}"; do
     esac
 done
 if [ ${#sanitized[@]} -gt 0 ]; then
-    configure "$root/build-asan" --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+    configure "$root/build-asan" --buildtype=debugoptimized \
+        -Db_sanitize=address,undefined -Db_lundef=false
     run_suites "$root/build-asan" "${sanitized[@]}"
 fi
 if [ ${#released[@]} -gt 0 ]; then

@@ -7,7 +7,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 struct pending {
@@ -106,9 +105,9 @@ static enum med_code enter_folder(struct walk *w, struct pending p)
             else
                 code = push(w, path, false);
         }
-        free(entries[i - 1]); /* scandir's own */
+        med_free(entries[i - 1]);
     }
-    free(entries);
+    med_free(entries);
     return code;
 }
 

@@ -31,7 +31,8 @@ BANNED = re.compile(
 # Headers of a library -> it may be included by one file of the product.
 ADAPTED = {
     "LMDB": r"lmdb\.h", "libmicrohttpd": r"microhttpd\.h", "cJSON": r"(cjson/)?cJSON\.h",
-    "libxml2": r"libxml/.*", "BLAS": r"(cblas|lapacke|openblas.*)\.h", "FAISS": r"faiss/.*",
+    "libxml2 for XML": r"libxml/(?!HTML).*",
+    "libxml2 for HTML": r"libxml/HTML.*", "BLAS": r"(cblas|lapacke|openblas.*)\.h", "FAISS": r"faiss/.*",
     "zstd": r"(zstd|zdict|zstd_errors)\.h", "libdeflate": r"libdeflate\.h", "zlib": r"zlib\.h",
     "utf8proc": r"utf8proc\.h", "libstemmer": r"(libstemmer/)?libstemmer\.h",
     "xxHash": r"xxh(ash|3)\.h",

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Retrieval quality on development sets: ingest, build and evaluate one set with the defaults, and hold it to its floor.
+"""Retrieval quality: ingest, build and evaluate one development set with the defaults, and hold it
+to its floor.
 
-Usage: quality.py MEDICUS SET          (exit status 77 = skipped: the shared data is not there)
+Usage: quality.py MEDICUS SET     (exit status 77 = skipped: the shared data is not there)
 
-The floors are what a general BM25 engine reaches on the set, and what the hybrid must add to it. They are judged on
-development queries only.
+The floors are what a general BM25 engine reaches on the set, and what the hybrid must add to it.
+They are judged on development queries only.
 """
 import json
 import os
@@ -30,13 +31,15 @@ def evaluate(medicus, folder, data):
     run(medicus, "build", "--data", data)
     run(medicus, "check", "--data", data)
     return json.loads(run(
-        medicus, "eval", "--data", data, "--queries", os.path.join(folder, "queries.jsonl"),
-        "--qrels", os.path.join(folder, "qrels", "dev.tsv"), "--modes", "lexical,dense,hybrid", "--json"))
+        medicus, "eval", "--data", data, "--modes", "lexical,dense,hybrid", "--json",
+        "--queries", os.path.join(folder, "queries.jsonl"),
+        "--qrels", os.path.join(folder, "qrels", "dev.tsv")))
 
 
 def main():
     medicus, name = sys.argv[1:]
-    folder = os.path.join(os.environ.get("MEDICUS_SHARED", "../shared"), "data", "beir", name)
+    shared = os.environ.get("MEDICUS_SHARED", "../shared")
+    folder = os.path.join(shared, "data", "beir", name)
     if not os.path.isdir(folder):
         print(f"skipped: {folder} is not there")
         return 77
@@ -44,7 +47,8 @@ def main():
         report = evaluate(medicus, folder, data)
     lexical, hybrid = report["modes"]["lexical"], report["modes"]["hybrid"]
     for mode, scores in report["modes"].items():
-        print(f"{name:10s} {mode:8s} nDCG@10 {scores['ndcg@10']:.4f}  R@100 {scores['recall@100']:.4f}")
+        print(f"{name:10s} {mode:8s} nDCG@10 {scores['ndcg@10']:.4f}  "
+              f"R@100 {scores['recall@100']:.4f}")
     lexical_floor, gain = FLOORS[name]
     failures = []
     if lexical["ndcg@10"] < lexical_floor:

@@ -1,6 +1,7 @@
 /* For tests of parsers: bytes in memory as an input, documents kept as a list. */
 #pragma once
 
+#include "common/mem.h"
 #include "common/limits.h"
 #include "index/ingest/ingest.h"
 
@@ -74,7 +75,7 @@ static inline enum med_code keep_skip(
 
 static inline struct kept *kept_new(void)
 {
-    struct kept *kept = calloc(1, sizeof *kept);
+    struct kept *kept = med_calloc(1, sizeof *kept);
     assert_non_null(kept);
     assert_int_equal(med_arena_new(1024 * MED_MIB, &kept->arena, NULL), MED_OK);
     return kept;
@@ -83,7 +84,7 @@ static inline struct kept *kept_new(void)
 static inline void kept_free(struct kept *kept)
 {
     med_arena_free(&kept->arena);
-    free(kept);
+    med_free(kept);
 }
 
 static inline struct med_doc_sink kept_sink(struct kept *kept)

@@ -1,4 +1,5 @@
 /* The record format and the helpers of the document model. */
+#include "common/mem.h"
 #include "common/limits.h"
 #include "common/rng.h"
 #include "index/document/document.h"
@@ -144,7 +145,7 @@ static void damaged_records_are_refused_or_decode_within_bounds(void **state)
         for (int flip = 0; flip < 50; flip++) {
             /* A heap copy of the exact size: address sanitizer sees a read past its end. */
             size_t len = flip % 2 ? buf.len : (size_t)med_rng_below(&rng, buf.len);
-            uint8_t *bytes = malloc(len > 0 ? len : 1);
+            uint8_t *bytes = med_malloc(len > 0 ? len : 1);
             memcpy(bytes, buf.data, len);
             if (len > 0 && flip % 2) {
                 bytes[med_rng_below(&rng, len)] ^= (uint8_t)(1u << med_rng_below(&rng, 8));
@@ -156,7 +157,7 @@ static void damaged_records_are_refused_or_decode_within_bounds(void **state)
                 med_buf_free(&again);
                 (void)med_doc_flags(back);
             }
-            free(bytes);
+            med_free(bytes);
         }
         med_buf_free(&buf);
     }

@@ -296,7 +296,7 @@ static void random_damage_is_survived(void **state)
     struct med_buf buf;
     struct med_str xml = fixture(&buf);
     static const char nasty[] = "<>&;!-[]?/\"'=\0\xff\xc3 PD";
-    char *copy = malloc(xml.len);
+    char *copy = med_malloc(xml.len);
     assert_non_null(copy);
     for (int round = 0; round < 400; round++) {
         memcpy(copy, xml.ptr, xml.len);
@@ -310,7 +310,7 @@ static void random_damage_is_survived(void **state)
         }
         kept_free(kept);
     }
-    free(copy);
+    med_free(copy);
     med_buf_free(&buf);
 }
 
