@@ -147,7 +147,8 @@ static double bag_lexical(
             if (!med_str_eq(bag->terms[i], query->terms[t].term)) continue;
             double wtf = (double)bag->body[i] + (double)m->title_weight * bag->title[i] +
                          (double)m->mesh_weight * bag->mesh[i];
-            score += query->terms[t].weight * query->terms[t].idf * wtf * (m->k1 + 1) / (wtf + norm);
+            score +=
+                query->terms[t].weight * query->terms[t].idf * wtf * (m->k1 + 1) / (wtf + norm);
         }
     }
     return score;

@@ -150,7 +150,9 @@ static uint32_t piece_end(const struct chunker *c, struct med_span span)
         end = at;
     }
     if (end == 0) end = (uint32_t)med_utf8_floor(s, span.start + PIECE_BYTES);
-    return end > span.start ? end : span.start + PIECE_BYTES; /* the latter only in bytes that are not UTF-8 */
+    return end > span.start
+               ? end
+               : span.start + PIECE_BYTES; /* the latter only in bytes that are not UTF-8 */
 }
 
 /* A heading or sentence, in pieces when it is long. cut_cost is that of the cut behind all of it.

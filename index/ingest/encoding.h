@@ -14,5 +14,5 @@ enum med_code med_utf8_input_open(
     const struct med_input *in, struct med_utf8_input **ret_input, struct med_err *err) MED_CHECK;
 /* The same contract as med_input.read; ctx is the struct med_utf8_input. */
 enum med_code med_utf8_input_read(
-    void *ctx, void *ptr, size_t cap, size_t *ret_len, struct med_err *err);
+    void *ctx, void *ptr, size_t cap, size_t *ret_len, struct med_err *err) MED_CHECK;
 void med_utf8_input_close(struct med_utf8_input **input);

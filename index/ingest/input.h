@@ -19,7 +19,8 @@ struct med_raw {
 };
 enum med_code med_raw_open(
     const char *path, struct med_raw *ret_raw, struct med_err *err) MED_CHECK;
-enum med_code med_raw_read(void *ctx, void *ptr, size_t cap, size_t *ret_len, struct med_err *err);
+enum med_code med_raw_read(
+    void *ctx, void *ptr, size_t cap, size_t *ret_len, struct med_err *err) MED_CHECK;
 void med_raw_close(struct med_raw *raw);
 
 /* A stream that is gunzipped where it begins with gzip's magic (members one after the other are one
@@ -30,7 +31,7 @@ struct med_stream;
 enum med_code med_stream_open(
     const struct med_input *raw, struct med_stream **ret_stream, struct med_err *err) MED_CHECK;
 enum med_code med_stream_read(
-    void *ctx, void *ptr, size_t cap, size_t *ret_len, struct med_err *err);
+    void *ctx, void *ptr, size_t cap, size_t *ret_len, struct med_err *err) MED_CHECK;
 /* The first MED_HEAD_BYTES bytes, or all. Call before the first read; reads still begin at the
  * start. */
 enum med_code med_stream_head(
