@@ -60,6 +60,7 @@ static enum med_code run_one(struct evaluation *e, struct med_searcher *searcher
     request.pool_depth = EVAL_DEPTH;
     request.fusion = e->options->fusion;
     request.fusion_weight = e->options->fusion_weight;
+    request.authority_weight = e->options->authority_weight;
     struct med_ranking *ranking;
     enum med_code code = med_rank(e->index, searcher, &request, arena, &ranking, err);
     if (code) return code;

@@ -10,7 +10,8 @@ struct med_eval_options {
     const char *qrels_path;   /* BEIR tsv with header, or TREC qrels (id 0 doc rel) */
     enum med_mode modes[MED_MODE_COUNT];
     size_t mode_count;
-    double fusion_weight; /* negative = calibrated */
+    double fusion_weight;    /* negative = calibrated */
+    double authority_weight; /* negative = MED_AUTHORITY_WEIGHT_DEFAULT */
     enum med_fusion fusion;
     unsigned threads;           /* 0 = all */
     const char *run_dir;        /* write <mode>.run TREC run files here, or NULL */

@@ -54,7 +54,12 @@ void percent_encode(struct med_str s, struct med_buf *out); /* all but unreserve
 void document_url(
     const struct view *view, struct med_str own_url, struct med_str id, struct med_buf *out);
 void flags_json(uint32_t flags, struct med_jw *w);
-void flags_text(uint32_t flags, struct med_buf *out);                   /* " [retracted]..." */
+void flags_text(uint32_t flags, struct med_buf *out); /* " [retracted]..." */
+/* Links to other documents: retractions, errata, updates, ... */
+void links_json(const struct med_link *links, size_t count, struct med_jw *w);
+/* One line each, comments left out. */
+void links_text(
+    const struct med_link *links, size_t count, const char *end_of_line, struct med_buf *out);
 void author_name(const struct med_author *author, struct med_buf *out); /* "Family I" */
 void authors_text(const struct med_doc *doc, size_t shown, struct med_buf *out);
 void date_text(struct med_date date, struct med_buf *out); /* "2019-03" */

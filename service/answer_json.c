@@ -40,7 +40,15 @@ static void explain_json(
     med_jw_kdouble(w, "dense", r->rank.dense);
     med_jw_kdouble(w, "lexical_part", r->rank.lexical_part);
     med_jw_kdouble(w, "dense_part", r->rank.dense_part);
+    const struct med_authority *parts = &r->rank.authority_parts;
+    med_jw_kdouble(w, "evidence_part", parts->evidence);
+    med_jw_kdouble(w, "grade_part", parts->grade);
+    med_jw_kdouble(w, "recency_part", parts->recency);
+    med_jw_kdouble(w, "retraction_part", parts->status);
+    med_jw_kdouble(w, "score", r->rank.score);
+    med_jw_kdouble(w, "authority", r->rank.authority);
     med_jw_kdouble(w, "fusion_weight", ranking->fusion_weight);
+    med_jw_kdouble(w, "authority_weight", ranking->authority_weight);
     med_jw_object_end(w);
 }
 
@@ -56,6 +64,7 @@ static void details_json(const struct med_result *r, struct med_jw *w)
     med_jw_array(w);
     for (size_t i = 0; i < r->also_count; i++) med_jw_str(w, r->also[i]);
     med_jw_array_end(w);
+    links_json(r->links, r->link_count, w);
 }
 
 static void highlights_json(const struct med_result *r, struct med_jw *w)

@@ -68,6 +68,34 @@ void flags_text(uint32_t flags, struct med_buf *out)
     }
 }
 
+void links_json(const struct med_link *links, size_t count, struct med_jw *w)
+{
+    med_jw_key(w, "links");
+    med_jw_array(w);
+    for (size_t i = 0; i < count; i++) {
+        med_jw_object(w);
+        med_jw_kcstr(w, "kind", med_link_kind_name(links[i].kind));
+        if (links[i].target.len) med_jw_kstr(w, "id", links[i].target);
+        if (links[i].note.len) med_jw_kstr(w, "note", links[i].note);
+        med_jw_object_end(w);
+    }
+    med_jw_array_end(w);
+}
+
+void links_text(
+    const struct med_link *links, size_t count, const char *end_of_line, struct med_buf *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        enum med_link_kind kind = links[i].kind;
+        if (kind == MED_LINK_COMMENT_IN || kind == MED_LINK_COMMENT_ON || kind == MED_LINK_OTHER)
+            continue;
+        med_buf_puts(out, med_link_kind_name(kind));
+        med_buf_putc(out, ' ');
+        med_buf_append_str(out, links[i].target.len ? links[i].target : links[i].note);
+        med_buf_puts(out, end_of_line);
+    }
+}
+
 void author_name(const struct med_author *author, struct med_buf *out)
 {
     med_buf_append_str(out, author->family);

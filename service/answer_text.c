@@ -64,9 +64,13 @@ static void result_text(const struct view *view, const struct search_params *par
     if (r->doc->date.year) med_buf_printf(out, " | %u", r->doc->date.year);
     med_buf_printf(out, " | %s | %s | score %.4f", med_source_name(r->doc->source),
         med_evidence_name(r->evidence), r->rank.score);
-    if (params->explain)
-        med_buf_printf(
-            out, " = lexical %.4f + dense %.4f", r->rank.lexical_part, r->rank.dense_part);
+    if (params->explain) {
+        const struct med_authority *a = &r->rank.authority_parts;
+        med_buf_printf(out,
+            " = lexical %.4f + dense %.4f + evidence %.4f + grade %.4f + recency %.4f + retraction "
+            "%.4f",
+            r->rank.lexical_part, r->rank.dense_part, a->evidence, a->grade, a->recency, a->status);
+    }
     if (view->color) med_buf_puts(out, PLAIN);
     med_buf_putc(out, '\n');
     if (params->detailed)

@@ -117,6 +117,7 @@ enum med_code cmd_eval(const struct options *options, struct med_err *err)
     struct med_eval_options eval = {.queries_path = options->queries,
         .qrels_path = options->qrels,
         .fusion_weight = options->fusion_weight,
+        .authority_weight = options->authority_weight,
         .threads = (unsigned)options->threads,
         .run_dir = options->run_dir,
         .per_query_path = options->per_query};

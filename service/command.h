@@ -22,6 +22,7 @@ enum med_code cmd_fetch(const struct options *options, struct med_err *err) MED_
 enum med_code cmd_eval(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_info(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_check(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_retractions(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_health(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_version(const struct options *options, struct med_err *err) MED_CHECK;
 

@@ -83,20 +83,6 @@ static void mesh_json(const struct med_doc *doc, struct med_jw *w)
     med_jw_array_end(w);
 }
 
-static void links_json(const struct med_doc *doc, struct med_jw *w)
-{
-    med_jw_key(w, "links");
-    med_jw_array(w);
-    for (size_t i = 0; i < doc->link_count; i++) {
-        med_jw_object(w);
-        med_jw_kcstr(w, "kind", med_link_kind_name(doc->links[i].kind));
-        optional(w, "id", doc->links[i].target);
-        optional(w, "note", doc->links[i].note);
-        med_jw_object_end(w);
-    }
-    med_jw_array_end(w);
-}
-
 static void metadata_json(const struct med_fetched *f, struct med_jw *w)
 {
     const struct med_doc *doc = f->doc;
@@ -104,7 +90,7 @@ static void metadata_json(const struct med_fetched *f, struct med_jw *w)
     mesh_json(doc, w);
     strings_json(w, "keywords", doc->keywords, doc->keyword_count);
     strings_json(w, "chemicals", doc->chemicals, doc->chemical_count);
-    links_json(doc, w);
+    links_json(f->links, f->link_count, w);
     optional(w, "volume", doc->journal.volume);
     optional(w, "issue", doc->journal.issue);
     optional(w, "pages", doc->journal.pages);

@@ -21,6 +21,7 @@ static void facts(const struct view *view, const struct med_fetched *f, const ch
     med_buf_printf(out, " | %s | %s", med_source_name(doc->source), med_evidence_name(f->evidence));
     flags_text(f->flags, out);
     med_buf_puts(out, end_of_line);
+    links_text(f->links, f->link_count, end_of_line, out);
     document_url(view, doc->url, doc->id, out);
     med_buf_putc(out, '\n');
     if (!f->current) med_buf_puts(out, "(an older version of this document)\n");

@@ -62,6 +62,16 @@ static const struct command commands[] = {
         "verify every checksum and invariant",
         "Reads the whole store and the current generation. Exit status 6 when anything is damaged.\n",
         "  medicus check --data ./data\n", cmd_check},
+    {"retractions", COMMAND_RETRACTIONS, "--data FOLDER add FILE | list | remove FILE",
+        "the operator's list of retracted articles",
+        "FILE (- for stdin) holds one PMID or DOI per line, or a table with a header such as\n"
+        "Retraction Watch's (OriginalPaperPubMedID, OriginalPaperDOI, RetractionPubMedID,\n"
+        "RetractionDOI, RetractionNature), plain or gzipped. The list is applied by the next\n"
+        "`medicus build`.\n",
+        "  medicus retractions --data ./data add retraction_watch.csv\n"
+        "  echo pmid:990000804 | medicus retractions --data ./data remove -\n"
+        "  medicus retractions --data ./data list\n",
+        cmd_retractions},
     {"health", COMMAND_HEALTH, "[--listen HOST:PORT]",
         "ask a running server whether it is ready",
         "For HEALTHCHECK lines: exit status 0 when /readyz answers 200, 9 otherwise.\n",

@@ -14,7 +14,8 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PA
 #define ON(id) (1u << COMMAND_##id)
 #define EVERY ((1u << COMMAND_COUNT) - 1)
 #define DATA_COMMANDS                                                                              \
-    (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) | ON(CHECK))
+    (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) | ON(CHECK) | \
+        ON(RETRACTIONS))
 #define AT(field) offsetof(struct options, field)
 
 struct option_row {
@@ -68,6 +69,8 @@ static const struct option_row rows[] = {
         "convex (default) or rrf"},
     {"fusion-weight", 0, "W", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
         "share of the dense half, 0 to 1 (default: as calibrated)"},
+    {"authority-weight", 0, "W", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
+        "weight of evidence, grade and recency, 0 to 1 (default .2)"},
     {"year", 0, "RANGE", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
         "2019, 2015..2020, 2015.. or ..2020"},
     {"source", 0, "LIST", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
@@ -79,7 +82,7 @@ static const struct option_row rows[] = {
     {"has-abstract", 0, NULL, NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
         "only documents with an abstract"},
     {"explain", 0, NULL, NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
-        "show the scores of both halves"},
+        "show every term of the score"},
     {"public-url", 0, "URL", "MEDICUS_PUBLIC_URL", ON(SEARCH) | ON(FETCH) | ON(SERVE), OPTION_TEXT,
         AT(public_url), 0, 0, 0, NULL, "base of links to documents without an address of their own"},
 
@@ -100,6 +103,8 @@ static const struct option_row rows[] = {
         "convex (default) or rrf"},
     {"fusion-weight", 0, "W", NULL, ON(EVAL), OPTION_REAL, AT(fusion_weight), -1, 0, 1, NULL,
         "share of the dense half, 0 to 1 (default: as calibrated)"},
+    {"authority-weight", 0, "W", NULL, ON(EVAL), OPTION_REAL, AT(authority_weight), -1, 0, 1, NULL,
+        "weight of clinical authority, 0 to 1 (default .2)"},
     {"run-dir", 0, "FOLDER", NULL, ON(EVAL), OPTION_TEXT, AT(run_dir), 0, 0, 0, NULL,
         "write <mode>.run, TREC run files, there"},
     {"per-query", 0, "FILE", NULL, ON(EVAL), OPTION_TEXT, AT(per_query), 0, 0, 0, NULL,
@@ -278,7 +283,7 @@ static const struct option_row *row_of(enum command_id command, int c)
 enum med_code options_parse(enum command_id command, int argc, char **argv,
     struct options *ret_options, struct med_err *err)
 {
-    struct options options = {.fusion_weight = -1};
+    struct options options = {.fusion_weight = -1, .authority_weight = -1};
     struct getopt_tables tables;
     make_tables(command, &tables);
     enum med_code code = set_defaults(command, &options, err);

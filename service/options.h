@@ -19,6 +19,7 @@ enum command_id {
     COMMAND_EVAL,
     COMMAND_INFO,
     COMMAND_CHECK,
+    COMMAND_RETRACTIONS,
     COMMAND_HEALTH,
     COMMAND_VERSION,
     COMMAND_COUNT
@@ -51,7 +52,7 @@ struct options {
     uint64_t max_tokens;
     /* eval */
     const char *queries, *qrels, *modes, *fusion, *run_dir, *per_query;
-    double fusion_weight;
+    double fusion_weight, authority_weight;
     /* serve, health */
     const char *listen, *log_format, *log_level;
     bool allow_public, wait, access_log;

@@ -96,13 +96,23 @@ static enum med_code set_fusion(struct search_params *p, struct med_str v, struc
     return MED_OK;
 }
 
-static enum med_code set_weight(struct search_params *p, struct med_str v, struct med_err *err)
+static enum med_code weight(struct med_str v, double *ret, struct med_err *err)
 {
     double w;
     if (!med_str_to_double(v, &w) || !(w >= 0 && w <= 1))
         return wrong(err, "a number from 0 to 1", v);
-    p->request.fusion_weight = w;
+    *ret = w;
     return MED_OK;
+}
+
+static enum med_code set_weight(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    return weight(v, &p->request.fusion_weight, err);
+}
+
+static enum med_code set_authority(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    return weight(v, &p->request.authority_weight, err);
 }
 
 static enum med_code boolean(struct med_str v, bool *ret, struct med_err *err)
@@ -229,6 +239,7 @@ static const struct param_row rows[] = {
     {"response_format", false, JSON_TEXT, "a word", set_format},
     {"fusion", false, JSON_TEXT, "a word", set_fusion},
     {"fusion_weight", false, JSON_NUMBER, "a number", set_weight},
+    {"authority_weight", false, JSON_NUMBER, "a number", set_authority},
     {"explain", false, JSON_BOOL, "true or false", set_explain},
     {"year", true, JSON_TEXT | JSON_NUMBER, "a year or a range such as \"2015..2020\"", set_year},
     {"source", true, JSON_LIST, "a word or a list of words", set_source},
@@ -267,8 +278,8 @@ static enum med_code unknown(struct med_str name, struct med_err *err)
             name.ptr ? name.ptr : "", near);
     return med_fail(err, MED_E_USAGE,
         "unknown parameter \"%.*s\"; known are query, limit, offset, mode, group_by, "
-        "response_format, fusion, fusion_weight, explain, year, source, evidence, "
-        "exclude_retracted, has_abstract",
+        "response_format, fusion, fusion_weight, authority_weight, explain, year, source, "
+        "evidence, exclude_retracted, has_abstract",
         len, name.ptr ? name.ptr : "");
 }
 
@@ -403,9 +414,9 @@ void search_params_canonical(const struct search_params *params, struct med_buf 
 {
     const struct med_search_request *r = &params->request;
     const struct med_search_filter *f = &r->filter;
-    med_buf_printf(out, "%d %d %d %u %u %.17g %u %u %u %u %u %u %d %d ", (int)r->mode,
-        (int)r->fusion, (int)r->group, r->limit, r->offset, r->fusion_weight, f->year_min,
-        f->year_max, f->source_mask, f->evidence_mask, f->flags_all, f->flags_none,
+    med_buf_printf(out, "%d %d %d %u %u %.17g %.17g %u %u %u %u %u %u %d %d ", (int)r->mode,
+        (int)r->fusion, (int)r->group, r->limit, r->offset, r->fusion_weight, r->authority_weight,
+        f->year_min, f->year_max, f->source_mask, f->evidence_mask, f->flags_all, f->flags_none,
         params->detailed, params->explain);
     med_buf_append_str(out, r->query);
 }
