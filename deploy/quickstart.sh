@@ -86,7 +86,7 @@ step "A search:  curl '$search'"
 answer=$(curl -sSf "$search")
 printf '%s\n' "$answer"
 
-first='import json, sys; print(json.load(sys.stdin)["results"][0]["document_id"])'
+first='import json, sys; print(json.load(sys.stdin)["results"][0]["id"].split("~")[0])'
 id=$(printf '%s' "$answer" | python3 -c "$first")
 step "A fetch:   curl -H 'Accept: text/plain' 'http://$listen/v1/documents/$id'"
 curl -sSf -H 'Accept: text/plain' "http://$listen/v1/documents/$id"
