@@ -14,8 +14,8 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PA
 #define ON(id) (1u << COMMAND_##id)
 #define EVERY ((1u << COMMAND_COUNT) - 1)
 #define DATA_COMMANDS                                                                              \
-    (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) | ON(CHECK) | \
-        ON(RETRACTIONS))
+    (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) |             \
+        ON(CHECK) | ON(RETRACTIONS))
 #define AT(field) offsetof(struct options, field)
 
 struct option_row {
