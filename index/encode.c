@@ -1,6 +1,7 @@
 /* Training the corpus encoder on a sample of the passages, and encoding all of them. */
 #include "index/builder.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "common/parallel.h"
 #include "common/rng.h"
@@ -206,7 +207,9 @@ enum med_code build_encode(struct build *b, const struct med_corpus_encoder *enc
     enum med_code code = prepare(&e, err);
     if (!code) code = med_dense_writer_new(b->fs, dir, &options, &writer, err);
     if (!code) code = encode_blocks(&e, writer, err);
+    uint64_t start = med_now_ns();
     if (!code) code = med_dense_writer_finish(writer, ret_files, ret_report, err);
+    b->report.seconds.graph = (double)(med_now_ns() - start) * 1e-9;
     med_dense_writer_free(&writer);
     uint64_t known = 0, unknown = 0;
     for (unsigned i = 0; e.workers && i < b->threads; i++) {
