@@ -258,6 +258,9 @@ static enum med_code merge_doc(
     struct forward *f = &b->forward;
     enum med_code code = med_tables_add(b->tables, d->doc, d->chunks, d->chunk_count, err);
     if (!code) code = med_overlay_builder_add(b->overlay, d->doc, err);
+    if (!code)
+        code = med_fields_add(
+            b->fields, d->doc, b->vocab, p->terms + d->title.start, d->title.count, err);
     if (!code) code = med_lex_writer_doc(b->lex, field_of(p, d->title), field_of(p, d->mesh), err);
     if (code) return code;
     size_t n = f->doc_count;

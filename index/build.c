@@ -15,6 +15,7 @@
 #define OVERLAY_BYTES_MAX (8 * MED_GIB)
 #define CANARY_QUERIES 20u
 #define CALIBRATION_DIR "calibration"
+#define LEXICAL_FILE_COUNT (MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT + MED_FIELD_FILE_COUNT)
 
 static double seconds_since(uint64_t start)
 {
@@ -49,6 +50,7 @@ static enum med_code prepare(struct build *b, struct med_err *err)
     code = med_vocab_new(&b->vocab, err);
     if (!code) code = med_lex_writer_new(b->vocab, weights, &b->lex, err);
     if (!code) code = med_tables_new(&b->tables, err);
+    if (!code) code = med_fields_writer_new(&b->fields, err);
     if (!code) code = med_overlay_builder_new(&b->overlay, err);
     if (!code) code = med_data_new_segment(b->data, b->segment_id, b->segment_dir, err);
     return code;
@@ -75,9 +77,13 @@ static enum med_code write_lexical(struct build *b, struct med_err *err)
     if (!code)
         code = med_lex_writer_finish(
             b->lex, b->fs, b->segment_dir, b->files + MED_TABLE_FILE_COUNT, err);
+    if (!code)
+        code = med_fields_finish(b->fields, b->fs, b->segment_dir,
+            b->files + MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT, err);
+    med_fields_writer_free(&b->fields);
     if (code) return code;
     b->segment = (struct med_segment_ref){.files = b->files,
-        .file_count = MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT,
+        .file_count = LEXICAL_FILE_COUNT,
         .doc_count = b->doc_count,
         .chunk_count = b->forward.chunk_count};
     snprintf(b->segment.id, sizeof b->segment.id, "%s", b->segment_id);
@@ -179,7 +185,7 @@ static enum med_code make_dense(struct build *b, struct med_err *err)
     if (code) return code;
     b->segment.file_count += MED_DENSE_FILE_COUNT;
     b->manifest.recall_at_10 = (double)dense.recall_at_10;
-    b->report.seconds.encode = seconds_since(start);
+    b->report.seconds.encode = seconds_since(start) - b->report.seconds.graph;
     if (dense.recall_at_10 < RECALL_MIN)
         return med_fail(err, MED_E_INTERNAL,
             "the dense index finds only %.0f %% of the nearest passages; "
@@ -245,7 +251,7 @@ static enum med_code canary(struct build *b, const struct med_segment *s, struct
 static enum med_code gate(struct build *b, struct med_err *err)
 {
     struct med_segment *s = NULL;
-    bool dense = b->segment.file_count > MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT;
+    bool dense = b->segment.file_count > LEXICAL_FILE_COUNT;
     enum med_code code = segment_open_unpublished(
         b->segment_dir, dense ? b->segment_dir : NULL, &b->segment, &s, err);
     if (!code && s->doc_count != med_snapshot_doc_count(b->snapshot))
@@ -275,6 +281,7 @@ static enum med_code write_notes(struct build *b, struct med_err *err)
     med_jw_kdouble(&w, "lexical", b->report.seconds.lexical);
     med_jw_kdouble(&w, "train", b->report.seconds.train);
     med_jw_kdouble(&w, "encode", b->report.seconds.encode);
+    med_jw_kdouble(&w, "graph", b->report.seconds.graph);
     med_jw_kdouble(&w, "calibrate", b->report.seconds.calibrate);
     med_jw_object_end(&w);
     med_jw_object_end(&w);
@@ -344,6 +351,7 @@ static void release(struct build *b)
     med_corpus_free(&b->encoder);
     med_map_close(&b->encoder_map);
     med_tables_free(&b->tables);
+    med_fields_writer_free(&b->fields);
     med_overlay_builder_free(&b->overlay);
     med_buf_free(&b->overlay_bytes);
     med_lex_writer_free(&b->lex);

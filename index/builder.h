@@ -2,6 +2,7 @@
 #pragma once
 
 #include "index/build.h"
+#include "index/fields.h"
 #include "index/internal.h"
 
 /* Every passage as the ids of its terms, in reading order: what training and encoding read. */
@@ -38,13 +39,14 @@ struct build {
     struct med_vocab *vocab;
     struct med_lex_writer *lex;
     struct med_segment_tables *tables;
+    struct med_fields_writer *fields;
     struct med_overlay_builder *overlay;
     struct med_buf overlay_bytes;
     struct forward forward;
     char segment_id[MED_NAME_LEN + 1];
     char segment_dir[MED_PATH_MAX];
     struct med_segment_ref segment;
-    struct med_file_ref files[8];
+    struct med_file_ref files[16];
     struct med_corpus_encoder *encoder;
     struct med_map encoder_map; /* when the encoder is an earlier one */
     struct med_file_ref encoder_file;

@@ -15,12 +15,17 @@ enum {
     MAP_LEXICON,
     MAP_POSTINGS,
     MAP_LENGTHS,
+    MAP_FIELD_LEXICON,
+    MAP_FIELD_POSTINGS,
+    MAP_FIELD_LENGTHS,
+    MAP_ATTRIBUTES,
     MAP_VECTORS,
     MAP_GRAPH,
     MAP_COUNT
 };
-static const char *const map_names[MAP_COUNT] = {
-    "documents", "chunks", "lexicon", "postings", "lengths", "vectors", "graph"};
+static const char *const map_names[MAP_COUNT] = {"documents", "chunks", "lexicon", "postings",
+    "lengths", "field_lexicon", "field_postings", "field_lengths", "attributes", "vectors",
+    "graph"};
 _Static_assert(
     MAP_COUNT <= sizeof((struct med_segment){0}.maps) / sizeof(struct med_map), "maps fit");
 
@@ -113,6 +118,20 @@ static enum med_code copy_flags(struct med_segment *s, struct med_err *err)
     return MED_OK;
 }
 
+static enum med_code open_fields(struct med_segment *s, struct med_err *err)
+{
+    enum med_code code = med_lex_open(s->maps[MAP_FIELD_LEXICON], s->maps[MAP_FIELD_POSTINGS],
+        s->maps[MAP_FIELD_LENGTHS], &s->fields, err);
+    if (!code) code = med_attributes_open(s->maps[MAP_ATTRIBUTES], &s->attributes, err);
+    if (code) {
+        med_err_prefix(err, "segment %s", s->ref->id);
+        return code;
+    }
+    if (med_lex_chunk_count(s->fields) != s->doc_count || s->attributes.doc_count != s->doc_count)
+        return corrupt(err, s, "the fields have another number of documents");
+    return MED_OK;
+}
+
 static enum med_code open_parts(struct med_segment *s, struct med_err *err)
 {
     enum med_code code = open_documents(s, err);
@@ -125,7 +144,8 @@ static enum med_code open_parts(struct med_segment *s, struct med_err *err)
     if (code) return code;
     if (med_lex_chunk_count(s->lex) != s->chunk_count)
         return corrupt(err, s, "the lexical index has another number of passages");
-    if (!s->maps[MAP_GRAPH].ptr) return MED_OK;
+    code = open_fields(s, err);
+    if (code || !s->maps[MAP_GRAPH].ptr) return code;
     code = med_dense_open(s->maps[MAP_VECTORS], s->maps[MAP_GRAPH], &s->dense, err);
     if (code) return code;
     if (med_dense_count(s->dense) != s->chunk_count)
@@ -162,6 +182,13 @@ enum med_code segment_open_unpublished(const char *dir, const char *dense_dir,
     return MED_OK;
 }
 
+static enum med_code needs_build(const struct med_segment_ref *ref, struct med_err *err)
+{
+    return med_fail(err, MED_E_UNSUPPORTED,
+        "segment %s was made by an older version, without fields to filter by: run medicus build",
+        ref->id);
+}
+
 enum med_code med_segment_open(const struct med_pin *pin, const struct med_segment_ref *ref,
     bool verify, struct med_segment **ret_segment, struct med_err *err)
 {
@@ -171,7 +198,12 @@ enum med_code med_segment_open(const struct med_pin *pin, const struct med_segme
     enum med_code code = MED_OK;
     for (int i = 0; !code && i < MAP_COUNT; i++) {
         bool optional = i == MAP_VECTORS || i == MAP_GRAPH;
-        if (optional && !has_file(ref, map_names[i])) continue;
+        bool there = has_file(ref, map_names[i]);
+        if (optional && !there) continue;
+        if (i == MAP_ATTRIBUTES || i == MAP_FIELD_LEXICON) {
+            if (!there) code = needs_build(ref, err);
+            if (code) break;
+        }
         code = med_pin_map(pin, ref, map_names[i], verify, &s->maps[i], err);
     }
     if (!code) code = open_parts(s, err);
@@ -188,6 +220,7 @@ void med_segment_close(struct med_segment **segment)
     struct med_segment *s = *segment;
     if (!s) return;
     med_lex_free(&s->lex);
+    med_lex_free(&s->fields);
     med_dense_free(&s->dense);
     med_free(s->flags);
     for (int i = 0; i < MAP_COUNT; i++) med_map_close(&s->maps[i]);
@@ -223,6 +256,23 @@ static enum med_code check_vectors(const struct med_segment *s, struct med_err *
     return MED_OK;
 }
 
+/* Every posting of the fields, and that each attribute of a document finds the document. */
+static enum med_code check_fields(const struct med_segment *s, struct med_err *err)
+{
+    const struct med_attributes *a = &s->attributes;
+    struct med_buf term;
+    med_buf_init(&term, MED_MIB);
+    enum med_code code = med_lex_check(s->fields, err);
+    for (uint32_t v = 0; !code && v < a->value_count; v++) {
+        med_buf_reset(&term);
+        code = med_field_term(med_attribute_field(a, v), med_attribute_text(a, v), &term, err);
+        bool found = term.len < 2 || med_lex_find(s->fields, med_buf_str(&term), NULL, NULL);
+        if (!code && !found) code = corrupt(err, s, "an attribute is not in the fields index");
+    }
+    med_buf_free(&term);
+    return code;
+}
+
 enum med_code med_segment_check(const struct med_segment *s, struct med_err *err)
 {
     for (uint32_t d = 1; d < s->doc_count; d++) {
@@ -230,6 +280,7 @@ enum med_code med_segment_check(const struct med_segment *s, struct med_err *err
             return corrupt(err, s, "document ids are out of order");
     }
     enum med_code code = med_lex_check(s->lex, err);
+    if (!code) code = check_fields(s, err);
     if (!code && s->dense) code = check_vectors(s, err);
     return code;
 }

@@ -3,6 +3,7 @@
  *   documents  fixed-size records (struct med_doc_row), then a heap of their strings
  *   chunks     three arrays: document ordinal, span, content hash of each chunk
  *   lexicon, postings, lengths   the lexical index (lexical/)
+ *   field_lexicon, field_postings, field_lengths, attributes   fields of documents (fields.h)
  *   vectors, graph               the dense index (dense/); absent in a lexical-only generation
  *
  * Documents are in byte order of their ids; the chunks of a document are neighbours. */
@@ -10,6 +11,7 @@
 
 #include "index/dense/dense.h"
 #include "index/document/text.h"
+#include "index/fields.h"
 #include "index/generation.h"
 #include "index/lexical/lexical.h"
 
@@ -64,7 +66,7 @@ enum med_code med_tables_finish(struct med_segment_tables *tables, const struct 
 /* --- reading --- */
 struct med_segment {
     const struct med_segment_ref *ref;
-    struct med_map maps[8];
+    struct med_map maps[12];
     const struct med_doc_row *docs;
     uint32_t *flags; /* per document: the row's, and in an open generation the overlay's */
     uint32_t doc_count;
@@ -75,6 +77,8 @@ struct med_segment {
     const struct med_chunk_row *chunks;
     const uint64_t *chunk_hash;
     struct med_lex *lex;
+    struct med_lex *fields; /* its "passages" are documents */
+    struct med_attributes attributes;
     struct med_dense *dense; /* NULL when lexical only */
 };
 /* Maps and validates; verify also compares the checksums. */
@@ -83,5 +87,6 @@ enum med_code med_segment_open(const struct med_pin *pin, const struct med_segme
 void med_segment_close(struct med_segment **segment);
 struct med_str med_segment_doc_id(const struct med_segment *segment, uint32_t doc);
 struct med_str med_segment_source_id(const struct med_segment *segment, uint32_t doc);
-/* Cross-checks of `medicus check`: order of ids, chunk ranges, lexical invariants, vector norms. */
+/* Cross-checks of `medicus check`: order of ids, chunk ranges, lexical invariants,
+ * fields, vector norms. */
 enum med_code med_segment_check(const struct med_segment *segment, struct med_err *err) MED_CHECK;

@@ -136,5 +136,13 @@ enum med_code med_lex_score(const struct med_lex *lex, struct med_lex_scratch *s
 enum med_code med_lex_count(const struct med_lex *lex, struct med_lex_scratch *scratch,
     const struct med_lex_query *query, struct med_filter filter, const uint32_t *groups,
     uint64_t *ret_count, struct med_err *err) MED_CHECK;
+/* Sets the bit of every chunk (with `groups`: of its group) that has the term, weight or not; other
+ * bits stay. */
+enum med_code med_lex_mark(const struct med_lex *lex, struct med_lex_scratch *scratch,
+    uint32_t ordinal, const uint32_t *groups, uint64_t *bits, struct med_err *err) MED_CHECK;
+/* The ordinal of the first term that is not below `prefix` in byte order; the number of terms when
+ * there is none. */
+enum med_code med_lex_lower_bound(const struct med_lex *lex, struct med_str prefix,
+    uint32_t *ret_ordinal, struct med_err *err) MED_CHECK;
 /* Verifies every posting: order, bounds, frontiers, df, lengths. For `check`. */
 enum med_code med_lex_check(const struct med_lex *lex, struct med_err *err) MED_CHECK;
