@@ -1,9 +1,9 @@
 /* Publishing: verification, the durable manifest, and CURRENT.
  *
  * Order of a publish: files of segments were synced by their writers; then the folders that hold
- * them, the manifest (temporary name, sync, rename, sync of its folder), generations/, and at last
- * CURRENT. Until the rename of CURRENT is durable the old generation serves; what was written
- * before is swept by the next build.
+ * them, the overlay with its folder, the manifest (temporary name, sync, rename, sync of its
+ * folder), generations/, and at last CURRENT. Until the rename of CURRENT is durable the old
+ * generation serves; what was written before is swept by the next build.
  *
  * CURRENT is one line: the number, a space, the XXH3-64 of the number's digits in hex.
  *
@@ -309,9 +309,9 @@ static enum med_code next_number(
     return MED_OK;
 }
 
-/* The folder exists; the manifest's replacement syncs it. */
+/* Durable with its name before there is a MANIFEST: a generation that has one has all its files. */
 static enum med_code write_overlay(
-    struct med_data *data, struct med_manifest *m, struct med_err *err)
+    struct med_data *data, struct med_manifest *m, const char *dir, struct med_err *err)
 {
     char path[MED_PATH_MAX];
     struct med_file *file;
@@ -322,9 +322,12 @@ static enum med_code write_overlay(
     if (code == MED_OK) code = med_file_create(data->fs, path, &file, err);
     if (code != MED_OK) return code;
     code = med_file_append(file, m->overlay_bytes.ptr, m->overlay_bytes.len, err);
-    if (code == MED_OK) return med_file_finish(&file, &m->overlay.size, &m->overlay.hash, err);
-    med_file_discard(&file);
-    return code;
+    if (code != MED_OK) {
+        med_file_discard(&file);
+        return code;
+    }
+    code = med_file_finish(&file, &m->overlay.size, &m->overlay.hash, err);
+    return code == MED_OK ? data->fs->ops->sync_dir(data->fs, dir, err) : code;
 }
 
 static enum med_code write_generation(
@@ -336,7 +339,7 @@ static enum med_code write_generation(
     enum med_code code = generation_path(data, m->number, NULL, dir, err);
     if (code == MED_OK) code = generation_path(data, m->number, "MANIFEST", path, err);
     if (code == MED_OK) code = med_fs_mkdir_all(data->fs, dir, err);
-    if (code == MED_OK) code = write_overlay(data, m, err);
+    if (code == MED_OK) code = write_overlay(data, m, dir, err);
     if (code == MED_OK) code = med_manifest_write(m, &buf, err);
     if (code == MED_OK) code = med_fs_replace(data->fs, path, buf.data, buf.len, err);
     if (code == MED_OK) code = sync_folder(data, "generations", NULL, err);

@@ -57,6 +57,7 @@ enum med_code test_generation_write(
     if (code != MED_OK) return code;
     g->segment.files = g->files;
     g->segment.file_count = TEST_GENERATION_FILES;
+    snprintf(g->overlay, sizeof g->overlay, "overlay %llu", (unsigned long long)content);
     g->segment.doc_count = 1;
     g->segment.chunk_count = 2;
     g->manifest = (struct med_manifest){.medicus_version = "0.1.0",
@@ -67,6 +68,7 @@ enum med_code test_generation_write(
         .encoder_file_count = 1,
         .k1 = 0.9,
         .b = 0.4,
+        .overlay_bytes = med_str_of(g->overlay),
         .notes = MED_STR("{\"stage\":[1,2,3]}")};
     memcpy(g->manifest.encoder_id, id, sizeof id);
     return MED_OK;
@@ -77,6 +79,17 @@ enum med_code test_generation_publish(
 {
     enum med_code code = test_generation_write(data, content, g, err);
     return code == MED_OK ? med_generation_publish(data, &g->manifest, NULL, err) : code;
+}
+
+static bool overlay_is(const struct med_pin *pin, uint64_t content, struct med_err *err)
+{
+    struct med_map map;
+    char text[32];
+    int len = snprintf(text, sizeof text, "overlay %llu", (unsigned long long)content);
+    if (med_pin_map_overlay(pin, true, &map, err) != MED_OK) return false;
+    bool right = map.len == (size_t)len && memcmp(map.ptr, text, map.len) == 0;
+    med_map_close(&map);
+    return right;
 }
 
 static bool file_is(const struct med_map *map, uint64_t content, unsigned file)
@@ -104,5 +117,5 @@ uint64_t test_generation_content(const struct med_pin *pin, struct med_err *err)
     if (med_pin_map(pin, NULL, "weights", true, &map, err) != MED_OK) return 0;
     bool right = file_is(&map, content, 99);
     med_map_close(&map);
-    return right ? content : 0;
+    return right && overlay_is(pin, content, err) ? content : 0;
 }
