@@ -15,7 +15,8 @@ def main():
     with open(target, "w", encoding="ascii") as f:
         f.write('#include "service/openapi.h"\n\nconst char openapi_json[] = {\n')
         for i in range(0, len(data), 24):
-            f.write("    " + ",".join(f"{b if b < 128 else b - 256}" for b in data[i:i + 24]) + ",\n")
+            row = ",".join(str(b if b < 128 else b - 256) for b in data[i:i + 24])
+            f.write("    " + row + ",\n")
         f.write("    0};\n")
         f.write(f"const size_t openapi_json_len = {len(data)};\n")
 

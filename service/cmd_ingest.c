@@ -68,9 +68,7 @@ static enum med_code judge(const struct med_ingest_summary *s, struct med_err *e
 {
     if (s->added + s->updated + s->unchanged + s->older + s->deleted) return MED_OK;
     if (s->skipped)
-        return med_fail(err, MED_E_INVALID,
-            "none of the %llu records could be read; the reasons are above",
-            (unsigned long long)s->skipped);
+        return med_fail(err, MED_E_INVALID, "no record could be read; the reasons are above");
     return med_fail(err, MED_E_INVALID,
         "no documents found: give PubMed or JATS XML, guidelines (Markdown, HTML, text) or JSON "
         "Lines, plain or gzipped");

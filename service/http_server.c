@@ -33,7 +33,8 @@
 #define CONNECTION_MEMORY_BYTES (48 * MED_KIB) /* request line and header fields */
 #define SWALLOWED_BODIES 16 /* of a refused request, so that the client can read the answer */
 #define REAP_EVERY_MS 200
-#define FRESH_GRACE_MS 250 /* at a stop, for connections that have not said anything yet */
+#define FRESH_GRACE_MS 250    /* at a stop, for connections that have not said anything yet */
+#define LOOK_FOR_ENDS_EVERY 5 /* turns of the reaper */
 #define REAPED UINT64_MAX
 
 enum phase { PHASE_FRESH, PHASE_BUSY, PHASE_IDLE };
@@ -44,6 +45,7 @@ struct connection {
     int fd;
     _Atomic uint64_t deadline_ns; /* 0 = none; REAPED = shut down by the reaper */
     atomic_int phase;
+    atomic_bool answering; /* bytes of an answer may be on their way */
 };
 
 enum step { STEP_HEADER, STEP_BODY, STEP_WORKING, STEP_ANSWERED, STEP_SENT };
@@ -153,32 +155,47 @@ static void on_connection(
     med_free(c);
 }
 
-/* A client that was too slow with its request hears why; the answer is short enough for the
- * socket's buffer. Nothing else is being sent at this time. */
-static void send_timeout(int fd)
+/* Answers for connections that libmicrohttpd does not answer; short enough for the socket's buffer.
+ * Nothing else is being sent at this time. */
+static void send_raw(int fd, const char *status_and_fields, const char *body)
 {
-    static const char body[] =
-        "{\"type\":\"/problems/request-timeout\",\"title\":\"The request took too long to arrive\","
-        "\"status\":408,\"next\":\"Send the whole request without pauses.\"}\n";
-    char text[512];
+    char text[768];
     int len = snprintf(text, sizeof text,
-        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n"
-        "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
-        sizeof body - 1, body);
+        "HTTP/1.1 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+        "Connection: close\r\n\r\n%s",
+        status_and_fields, strlen(body), body);
     (void)!send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void reap(struct http_server *s)
+static void send_timeout(int fd)
+{
+    send_raw(fd, "408 Request Timeout",
+        "{\"type\":\"/problems/request-timeout\",\"title\":\"The request took too long to arrive\","
+        "\"status\":408,\"next\":\"Send the whole request without pauses.\"}\n");
+}
+
+/* libmicrohttpd can miss the end of a connection when it arrives together with data. */
+static bool peer_has_gone(const struct connection *c)
+{
+    char byte;
+    return atomic_load(&c->phase) != PHASE_BUSY &&
+           recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void reap(struct http_server *s, bool look_for_ends)
 {
     uint64_t now = med_now_ns();
     pthread_mutex_lock(&s->mutex);
     for (struct connection *c = s->connections; c; c = c->next) {
         uint64_t deadline = atomic_load(&c->deadline_ns);
-        if (deadline == 0 || deadline == REAPED || deadline > now) continue;
+        if (deadline == 0 || deadline == REAPED) continue;
+        bool late = deadline <= now;
+        if (!late && !(look_for_ends && peer_has_gone(c))) continue;
         if (!atomic_compare_exchange_strong(&c->deadline_ns, &deadline, REAPED)) continue;
-        if (atomic_load(&c->phase) == PHASE_FRESH) send_timeout(c->fd);
+        if (late && atomic_load(&c->phase) != PHASE_IDLE && !atomic_load(&c->answering))
+            send_timeout(c->fd);
         (void)shutdown(c->fd, SHUT_RDWR);
-        atomic_fetch_add(&s->reaped, 1);
+        if (late) atomic_fetch_add(&s->reaped, 1);
     }
     pthread_mutex_unlock(&s->mutex);
 }
@@ -186,8 +203,8 @@ static void reap(struct http_server *s)
 static void *reaper_main(void *arg)
 {
     struct http_server *s = arg;
-    while (!atomic_load(&s->reaper_stop)) {
-        reap(s);
+    for (unsigned turn = 0; !atomic_load(&s->reaper_stop); turn++) {
+        reap(s, turn % LOOK_FOR_ENDS_EVERY == 0);
         usleep(REAP_EVERY_MS * 1000);
     }
     return NULL;
@@ -308,6 +325,7 @@ static enum MHD_Result send_answer(struct exchange *x)
     med_buf_init(&r->body, 0);
     r->body.len = body_len;
     x->step = STEP_ANSWERED;
+    if (x->connection) atomic_store(&x->connection->answering, true);
     set_deadline(x->connection, s->options.body_deadline_ms);
     s->app->done(s->app->ctx, &x->request, r);
     enum MHD_Result queued = ok ? MHD_queue_response(x->mhd, (unsigned)r->status, mhd) : MHD_NO;
@@ -415,6 +433,7 @@ static void on_completed(
     if (!x) return;
     if (x->connection) {
         atomic_store(&x->connection->phase, PHASE_IDLE);
+        atomic_store(&x->connection->answering, false);
         set_deadline(x->connection, x->server->options.idle_ms);
     }
     if (x->response.body.data) med_buf_free(&x->response.body);
@@ -504,13 +523,10 @@ const char *http_server_address(const struct http_server *s)
 
 static void refuse_connection(struct http_server *s, int fd)
 {
-    static const char text[] =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-        "Content-Length: 172\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+    send_raw(fd, "503 Service Unavailable\r\nRetry-After: 1",
         "{\"type\":\"/problems/overloaded\",\"title\":\"Too many requests at once\",\"status\":503,"
         "\"detail\":\"too many connections\",\"next\":\"Wait for the seconds in Retry-After, then "
-        "try again.\"}";
-    (void)!send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        "try again.\"}\n");
     close(fd);
     atomic_fetch_add(&s->refused, 1);
 }

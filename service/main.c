@@ -15,25 +15,27 @@
 static const struct command commands[] = {
     {"ingest", COMMAND_INGEST, "--data FOLDER PATH...",
         "read documents into the store",
-        "Reads PubMed XML, JATS full text, guidelines (Markdown, HTML, text) and JSON Lines, plain, gzipped or in a\n"
-        "tar archive, from files, folders or stdin (-). Formats are detected by content. What is counted as added or\n"
-        "updated is on disk when the summary is printed. A malformed record is reported and skipped.\n",
+        "Reads PubMed XML, JATS full text, guidelines (Markdown, HTML, text) and JSON Lines,\n"
+        "plain, gzipped or in a tar archive, from files, folders or stdin (-). Formats are\n"
+        "detected by content. What is counted as added or updated is on disk when the summary is\n"
+        "printed. A malformed record is reported and skipped.\n",
         "  medicus ingest --data /var/lib/medicus pubmed24n0001.xml.gz guidelines/\n"
         "  zcat corpus.jsonl.gz | medicus ingest --data ./data -\n",
         cmd_ingest},
     {"build", COMMAND_BUILD, "--data FOLDER",
         "build the index from the store and publish it",
-        "Analyses, trains (or keeps) the encoder, encodes, verifies, and publishes a new generation. A running\n"
-        "server picks it up by itself. When anything fails the generation before it stays.\n",
+        "Analyses, trains (or keeps) the encoder, encodes, verifies, and publishes a new\n"
+        "generation. A running server picks it up by itself. When anything fails the generation\n"
+        "before it stays.\n",
         "  medicus build --data ./data\n"
         "  medicus build --data ./data --retrain --threads 8\n",
         cmd_build},
     {"serve", COMMAND_SERVE, "--data FOLDER [--listen HOST:PORT]",
         "answer searches over HTTP",
-        "Serves the current generation, picks up newly published ones, and stops gracefully on SIGTERM or SIGINT.\n"
-        "Only this machine can reach it unless --allow-public is given.\n",
+        "Serves the current generation, picks up newly published ones, and stops gracefully on\n"
+        "SIGTERM or SIGINT. Only this machine can reach it unless --allow-public is given.\n",
         "  medicus serve --data ./data --listen 127.0.0.1:8080\n"
-        "  curl -H 'Accept: text/plain' 'http://127.0.0.1:8080/v1/search?q=beta+blockers+after+infarction'\n",
+        "  curl -H 'Accept: text/plain' 'http://127.0.0.1:8080/v1/search?q=beta+blockers'\n",
         cmd_serve},
     {"search", COMMAND_SEARCH, "--data FOLDER [options] QUERY",
         "search from the command line",
@@ -43,9 +45,9 @@ static const struct command commands[] = {
         cmd_search},
     {"fetch", COMMAND_FETCH, "--data FOLDER [options] ID...",
         "print documents or passages",
-        "An id is a document (pmid:123, pmcid:PMC123, guideline:name, doc:name), an alias of one (doi:10.1000/x), or\n"
-        "a passage (pmid:123~0). With --json one id prints what GET /v1/documents/{id} answers, several print what\n"
-        "POST /v1/fetch answers.\n",
+        "An id is a document (pmid:123, pmcid:PMC123, guideline:name, doc:name), an alias of one\n"
+        "(doi:10.1000/x), or a passage (pmid:123~0). With --json one id prints what\n"
+        "GET /v1/documents/{id} answers, several print what POST /v1/fetch answers.\n",
         "  medicus fetch --data ./data pmid:990000101\n"
         "  medicus fetch --data ./data --json pmid:990000101~0 doi:10.5555/medicus.990000101\n",
         cmd_fetch},
@@ -53,14 +55,15 @@ static const struct command commands[] = {
         "measure retrieval quality against judgements",
         "nDCG, recall, MRR and MAP with trec_eval's rules, per mode, ranked to depth 1,000.\n",
         "  medicus eval --data ./data --queries queries.jsonl --qrels test.tsv\n"
-        "  medicus eval --data ./data --queries topics.txt --qrels qrels.txt --modes hybrid --run-dir runs --json\n",
+        "  medicus eval --data ./data --queries topics.txt --qrels qrels.txt --run-dir runs\n",
         cmd_eval},
     {"info", COMMAND_INFO, "--data FOLDER",
         "what is in the data folder", "",
         "  medicus info --data ./data\n", cmd_info},
     {"check", COMMAND_CHECK, "--data FOLDER",
         "verify every checksum and invariant",
-        "Reads the whole store and the current generation. Exit status 6 when anything is damaged.\n",
+        "Reads the whole store and the current generation; exit status 6 when anything is\n"
+        "damaged.\n",
         "  medicus check --data ./data\n", cmd_check},
     {"retractions", COMMAND_RETRACTIONS, "--data FOLDER add FILE | list | remove FILE",
         "the operator's list of retracted articles",

@@ -14,7 +14,7 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PA
 #define ON(id) (1u << COMMAND_##id)
 #define EVERY ((1u << COMMAND_COUNT) - 1)
 #define DATA_COMMANDS                                                                              \
-    (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) |             \
+    (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) |           \
         ON(CHECK) | ON(RETRACTIONS))
 #define AT(field) offsetof(struct options, field)
 
@@ -84,7 +84,7 @@ static const struct option_row rows[] = {
     {"explain", 0, NULL, NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
         "show every term of the score"},
     {"public-url", 0, "URL", "MEDICUS_PUBLIC_URL", ON(SEARCH) | ON(FETCH) | ON(SERVE), OPTION_TEXT,
-        AT(public_url), 0, 0, 0, NULL, "base of links to documents without an address of their own"},
+        AT(public_url), 0, 0, 0, NULL, "base of links to documents without an own address"},
 
     {"format", 'f', "FORMAT", NULL, ON(FETCH), OPTION_TEXT, AT(format), 0, 0, 0, "text",
         "text (default), markdown or json"},
@@ -125,7 +125,7 @@ static const struct option_row rows[] = {
     {"io-threads", 0, "N", "MEDICUS_IO_THREADS", ON(SERVE), OPTION_UINT, AT(io_threads), 2, 2, 64,
         NULL, "threads that read and write sockets (default 2)"},
     {"queue-depth", 0, "N", "MEDICUS_QUEUE_DEPTH", ON(SERVE), OPTION_UINT, AT(queue_depth),
-        MED_QUEUE_DEPTH_DEFAULT, 1, 65536, NULL, "searches that may wait for a thread (default 256)"},
+        MED_QUEUE_DEPTH_DEFAULT, 1, 65536, NULL, "searches that may wait (default 256)"},
     {"connections", 0, "N", "MEDICUS_CONNECTIONS", ON(SERVE), OPTION_UINT, AT(connections),
         MED_CONNECTIONS_DEFAULT, 4, 65536, NULL, "open connections at once (default 4096)"},
     {"header-deadline-ms", 0, "MS", "MEDICUS_HEADER_DEADLINE_MS", ON(SERVE), OPTION_UINT,

@@ -1,5 +1,7 @@
 #include "service/problem.h"
 
+#include <stdio.h>
+
 /* clang-format off */
 static const struct problem_row rows[PROBLEM_COUNT] = {
     [PROBLEM_BAD_REQUEST] = {"bad-request", 400, "Malformed HTTP request",
@@ -94,8 +96,8 @@ void problem_json(
     enum problem problem, const char *detail, const char *request_id, struct med_jw *w)
 {
     const struct problem_row *row = problem_row(problem);
-    char type[64] = "/problems/";
-    strncat(type, row->name, sizeof type - strlen(type) - 1);
+    char type[64];
+    snprintf(type, sizeof type, "/problems/%s", row->name);
     med_jw_object(w);
     med_jw_kcstr(w, "type", type);
     med_jw_kcstr(w, "title", row->title);

@@ -28,11 +28,13 @@ struct route_row {
 #define GET_HEAD (METHOD_GET | METHOD_HEAD)
 #define JSON (1u << MEDIA_JSON)
 #define TEXT (1u << MEDIA_TEXT)
+#define MARKDOWN (1u << MEDIA_MARKDOWN)
 
 /* clang-format off */
 static const struct route_row rows[] = {
     {ROUTE_SEARCH, "/v1/search", false, GET_HEAD | METHOD_POST, JSON | TEXT, route_search, NULL},
-    {ROUTE_DOCUMENT, "/v1/documents/", true, GET_HEAD, JSON | TEXT | 1u << MEDIA_MARKDOWN, route_document, NULL},
+    {ROUTE_DOCUMENT, "/v1/documents/", true, GET_HEAD, JSON | TEXT | MARKDOWN, route_document,
+         NULL},
     {ROUTE_FETCH, "/v1/fetch", false, METHOD_POST, JSON, route_fetch, NULL},
     {ROUTE_LIVEZ, "/livez", false, GET_HEAD, JSON | TEXT, NULL, route_livez},
     {ROUTE_READYZ, "/readyz", false, GET_HEAD, JSON | TEXT, NULL, route_readyz},

@@ -1,0 +1,246 @@
+"""What the HTTP tests share: the program, a small data folder, a running server, a contract check.
+
+Environment: MEDICUS_BIN (the program), MEDICUS_SHARED (outside test data, optional), MEDICUS_SEED.
+"""
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = os.environ.get("MEDICUS_BIN", str(ROOT / "build/service/medicus"))
+SAMPLE = ROOT / "deploy/sample"
+HANG = 120  # seconds after which something hangs; nothing here measures time
+
+
+def run(*args, ok=True, stdin=None, env=None, **kwargs):
+    """Runs the program; with ok, anything but exit status 0 is a failure of the test."""
+    result = subprocess.run([BIN, *map(str, args)], capture_output=True, timeout=HANG * 5,
+                            input=stdin, env={**os.environ, **(env or {})}, check=False, **kwargs)
+    if ok and result.returncode != 0:
+        raise AssertionError(f"{args}: exit {result.returncode}: {result.stderr.decode()}")
+    return result
+
+
+def run_json(*args):
+    return json.loads(run(*args).stdout)
+
+
+@contextlib.contextmanager
+def temp_folder():
+    folder = tempfile.mkdtemp(prefix="medicus-http-")
+    try:
+        yield pathlib.Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_data(folder):
+    """The sample corpus, ingested and built."""
+    run("ingest", "--data", folder, "--quiet", SAMPLE / "pubmed", SAMPLE / "guidelines")
+    run("build", "--data", folder, "--quiet")
+    return folder
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Server:
+    """A server on a port of its choice; stops when the block ends."""
+
+    def __init__(self, data, *flags):
+        self.command = [BIN, "serve", "--data", str(data), "--listen", "127.0.0.1:0", *flags]
+        self.log = []
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            self.log.append(line)
+            found = re.match(r"listening on http://127\.0\.0\.1:(\d+)$", line)
+            if found:
+                self.port = int(found.group(1))
+                return self
+        raise AssertionError(f"the server did not start: {self.log}")
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.stop()
+        self.process.stderr.close()
+
+    def stop(self, number=signal.SIGTERM):
+        """Stops it and returns the exit status; the rest of the log is read."""
+        self.process.send_signal(number)
+        rest = self.process.communicate(timeout=HANG)[1]
+        self.log += rest.splitlines(keepends=True)
+        return self.process.returncode
+
+    def connection(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG)
+
+    def request(self, method, target, body=None, headers=None, connection=None):
+        c = connection or self.connection()
+        try:
+            c.request(method, target, body=body, headers=headers or {})
+            r = c.getresponse()
+            answer = Answer(r.status, {k.lower(): v for k, v in r.getheaders()}, r.read())
+        finally:
+            if not connection:
+                c.close()
+        check_contract(self, method, target, answer)
+        return answer
+
+    def get(self, target, **headers):
+        return self.request("GET", target, headers={k.replace("_", "-"): v for k, v in
+                                                    headers.items()})
+
+    def post(self, target, value, **headers):
+        body = value if isinstance(value, (bytes, str)) else json.dumps(value)
+        return self.request("POST", target, body=body,
+                            headers={"Content-Type": "application/json", **headers})
+
+    def search(self, query, **params):
+        params["q"] = query
+        return self.get("/v1/search?" + urllib.parse.urlencode(params))
+
+
+# --- the contract: every answer that a test provokes is one that openapi.yaml declares ---
+
+_specs = {}
+
+
+def spec_of(server):
+    if BIN not in _specs:
+        c = server.connection()
+        c.request("GET", "/openapi.json")
+        _specs[BIN] = json.loads(c.getresponse().read())
+        c.close()
+    return _specs[BIN]
+
+
+TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+
+
+def has_type(value, name):
+    if name == "integer":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if name == "number":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, TYPES[name])
+
+
+def validate(value, schema, spec, at="$"):
+    """The part of JSON Schema that openapi.yaml uses; raises AssertionError."""
+    if "$ref" in schema:
+        target = spec
+        for part in schema["$ref"].lstrip("#/").split("/"):
+            target = target[part]
+        return validate(value, target, spec, at)
+    types = schema.get("type")
+    if types is not None:
+        names = types if isinstance(types, list) else [types]
+        assert any(has_type(value, n) for n in names), f"{at}: {value!r:.80} is not {names}"
+    assert "const" not in schema or value == schema["const"], f"{at}: {value!r}"
+    assert "enum" not in schema or value in schema["enum"], f"{at}: {value!r} not in the enum"
+    if isinstance(value, str) and "pattern" in schema:
+        assert re.search(schema["pattern"], value), f"{at}: {value!r} does not match"
+    if has_type(value, "number"):
+        assert value >= schema.get("minimum", value), f"{at}: {value} is too small"
+        assert value <= schema.get("maximum", value), f"{at}: {value} is too large"
+    for kind in ("anyOf", "oneOf"):
+        if kind in schema:
+            validate_any(value, schema[kind], spec, at)
+    if isinstance(value, dict):
+        validate_object(value, schema, spec, at)
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            validate(item, schema.get("items", {}), spec, f"{at}[{i}]")
+    return None
+
+
+def validate_any(value, schemas, spec, at):
+    reasons = []
+    for schema in schemas:
+        try:
+            return validate(value, schema, spec, at)
+        except AssertionError as e:
+            reasons.append(str(e))
+    raise AssertionError(f"{at}: no alternative fits: {reasons}")
+
+
+def validate_object(value, schema, spec, at):
+    for name in schema.get("required", []):
+        assert name in value, f"{at}: {name} is missing"
+    known = schema.get("properties", {})
+    for name, item in value.items():
+        if name in known:
+            validate(item, known[name], spec, f"{at}.{name}")
+        elif known:
+            assert "additionalProperties" in schema, f"{at}: {name} is not declared"
+
+
+def operation_of(spec, method, target):
+    path = urllib.parse.urlsplit(target).path
+    for pattern, item in spec["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", ".+", pattern), path):
+            return item.get(method.lower())
+    return None
+
+
+def check_contract(server, method, target, answer):
+    spec = spec_of(server)
+    kind = answer.headers.get("content-type", "").split(";")[0]
+    if kind == "application/problem+json" and method != "HEAD":
+        schema = spec["components"]["schemas"]["Problem"]
+        validate(answer.json, schema, spec)
+        name = answer.json["type"].removeprefix("/problems/")
+        assert name in spec["components"]["schemas"]["ProblemName"]["enum"], name
+        assert answer.json["status"] == answer.status
+    operation = operation_of(spec, method, target)
+    if not operation:
+        return
+    declared = operation["responses"].get(str(answer.status))
+    assert declared, f"{method} {target} answered {answer.status}, which is not declared"
+    while "$ref" in declared:
+        declared = spec["components"]["responses"][declared["$ref"].split("/")[-1]]
+    if method == "HEAD" or not answer.body:
+        return
+    content = declared.get("content", {})
+    assert kind in content, f"{method} {target}: {kind} is not declared for {answer.status}"
+    if kind == "application/json":
+        validate(answer.json, content[kind]["schema"], spec)
+
+
+class WithServer(unittest.TestCase):
+    """One data folder and one server for all tests of a class."""
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = contextlib.ExitStack()
+        cls.data = make_data(cls.stack.enter_context(temp_folder()))
+        cls.server = cls.stack.enter_context(Server(cls.data, *cls.flags))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.stack.close()
+
+    def problem(self, answer, name, status):
+        self.assertEqual(answer.status, status, answer.body)
+        self.assertEqual(answer.headers["content-type"], "application/problem+json")
+        self.assertEqual(answer.json["type"], "/problems/" + name)
+        self.assertTrue(answer.json["next"])
+        return answer.json

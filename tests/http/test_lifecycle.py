@@ -1,0 +1,349 @@
+"""A server's life: start, slow clients, overload, new generations, damage, stop."""
+import concurrent.futures
+import http.client
+import json
+import pathlib
+import shutil
+import signal
+import socket
+import threading
+import time
+import unittest
+
+from support import HANG, Server, WithServer, make_data, run, run_json, temp_folder
+
+EXTRA = (b'{"_id": "extra", "title": "Quokkapentin for lumbago", '
+         b'"text": "A trial of quokkapentin in lumbago."}\n')
+
+
+def add_generation(data, document=EXTRA):
+    run("ingest", "--data", data, "--quiet", "-", stdin=document)
+    return json.loads(run("build", "--data", data, "--json").stdout)["generation"]
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + HANG
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("waited in vain for " + what)
+        time.sleep(0.05)
+
+
+class Start(unittest.TestCase):
+    def serve(self, data, *flags):
+        return run("serve", "--data", data, "--listen", "127.0.0.1:0", *flags, ok=False)
+
+    def test_without_a_data_folder(self):
+        result = self.serve("/nonexistent/medicus")
+        self.assertEqual(result.returncode, 4)
+        self.assertIn(b"medicus ingest", result.stderr)
+
+    def test_without_an_index(self):
+        with temp_folder() as data:
+            run("ingest", "--data", data, "-", stdin=EXTRA)
+            result = self.serve(data)
+            self.assertEqual(result.returncode, 5)
+            self.assertIn(b"medicus build", result.stderr)
+
+    def test_port_in_use(self):
+        with temp_folder() as data, Server(make_data(data)) as server:
+            result = run("serve", "--data", data, "--listen", f"127.0.0.1:{server.port}", ok=False)
+            self.assertEqual(result.returncode, 9)
+            self.assertIn(b"in use", result.stderr)
+
+    def test_addresses(self):
+        with temp_folder() as data:
+            make_data(data)
+            for address in ("0.0.0.0:0", "[::]:0"):
+                result = run("serve", "--data", data, "--listen", address, ok=False)
+                self.assertEqual(result.returncode, 2, address)
+                self.assertIn(b"--allow-public", result.stderr)
+            for address in ("nonsense", "127.0.0.1:99999", "127.0.0.1:", "no.such.host.invalid:1"):
+                result = run("serve", "--data", data, "--listen", address, ok=False)
+                self.assertEqual(result.returncode, 2, address)
+
+    def test_damage_is_found_before_the_first_answer(self):
+        with temp_folder() as data:
+            make_data(data)
+            files = [p for p in pathlib.Path(data).rglob("*") if p.is_file() and (
+                "segments" in p.parts or "encoders" in p.parts or "generations" in p.parts)]
+            self.assertGreater(len(files), 5)
+            for path in files:
+                if not path.stat().st_size:
+                    continue
+                content = path.read_bytes()
+                spoiled = bytearray(content)
+                spoiled[len(spoiled) // 2] ^= 0x10
+                path.write_bytes(spoiled)
+                for command in ("serve", "check", "search"):
+                    last = {"serve": ["--listen", "127.0.0.1:0"], "check": [], "search": ["a"]}
+                    result = run(command, "--data", data, *last[command], ok=False)
+                    self.assertEqual(result.returncode, 6, (command, path, result.stderr))
+                    self.assertTrue(result.stderr.startswith(b"medicus: "), result.stderr)
+                path.write_bytes(content[:-1])
+                result = run("check", "--data", data, ok=False)
+                self.assertEqual(result.returncode, 6, (path, result.stderr))
+                path.write_bytes(content)
+            run("check", "--data", data)
+
+    def test_waiting_for_the_first_index(self):
+        with temp_folder() as folder, Server(folder / "data", "--wait") as server:
+            self.assertEqual(server.get("/readyz").status, 503)
+            health = run("health", "--listen", f"127.0.0.1:{server.port}", ok=False)
+            self.assertEqual(health.returncode, 9)
+            make_data(folder / "data")
+            wait_for(lambda: server.get("/readyz").status == 200, "the first index")
+            self.assertEqual(server.search("asthma").status, 200)
+
+
+class SlowClients(WithServer):
+    flags = ("--header-deadline-ms", "700", "--body-deadline-ms", "700", "--idle-ms", "700")
+
+    def dribble(self, begin, piece):
+        """Sends a byte again and again; returns what the server said before it hung up."""
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=HANG) as sock:
+            sock.sendall(begin)
+            sock.settimeout(0.1)
+            end = time.monotonic() + HANG
+            while time.monotonic() < end:
+                try:
+                    sock.sendall(piece)
+                    data = sock.recv(4096)
+                    return data
+                except socket.timeout:
+                    continue
+                except ConnectionError:
+                    return b""
+        raise AssertionError("a slow client was never cut off")
+
+    def test_slow_header(self):
+        self.assertIn(b" 408 ", self.dribble(b"GET /livez HTTP/1.1\r\nHost: a\r\nX: ", b"a"))
+
+    def test_slow_request_line(self):
+        self.assertIn(b" 408 ", self.dribble(b"GET /", b"a"))
+
+    def test_slow_body(self):
+        head = (b"POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 100000\r\n\r\n")
+        self.assertIn(b" 408 ", self.dribble(head, b" "))
+
+    def test_silence_and_idleness(self):
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=HANG) as sock:
+            sock.recv(4096)
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=HANG) as sock:
+            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+            data = b""
+            while piece := sock.recv(4096):
+                data += piece
+            self.assertEqual(data.count(b"HTTP/1.1 "), 1)
+
+    def test_they_do_not_stop_others(self):
+        sockets = [socket.create_connection(("127.0.0.1", self.server.port), timeout=HANG)
+                   for _ in range(200)]
+        for sock in sockets:
+            sock.sendall(b"GET /livez HT")
+        self.assertEqual(self.server.search("asthma").status, 200)
+        for sock in sockets:
+            sock.close()
+
+
+class Crowd(WithServer):
+    flags = ("--threads", "1", "--queue-depth", "1", "--connections", "64")
+
+    def test_a_full_queue_says_try_again(self):
+        def one(_):
+            answer = self.server.search("treatment", limit=1000, group_by="none",
+                                        response_format="detailed")
+            if answer.status == 503:
+                self.problem(answer, "overloaded", 503)
+                self.assertEqual(answer.headers["retry-after"], "1")
+            return answer.status
+        seen = set()
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            for _ in range(50):
+                seen |= set(pool.map(one, range(64)))
+                self.assertLessEqual(seen, {200, 503})
+                if seen == {200, 503}:
+                    break
+        self.assertEqual(seen, {200, 503})
+        self.assertEqual(self.server.get("/readyz").status, 200)
+
+    def test_too_many_connections_are_refused_not_left_waiting(self):
+        sockets = [socket.create_connection(("127.0.0.1", self.server.port), timeout=HANG)
+                   for _ in range(64)]
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=HANG) as sock:
+            data = sock.recv(4096)
+        self.assertTrue(data == b"" or data.startswith(b"HTTP/1.1 503"), data)
+        for sock in sockets:
+            sock.close()
+        wait_for(lambda: self.alive(), "room for connections")
+
+    def alive(self):
+        try:
+            return self.server.get("/livez").status == 200
+        except (ConnectionError, http.client.HTTPException):
+            return False
+
+
+class Generations(unittest.TestCase):
+    def test_hot_swap_loses_no_request_and_mixes_nothing(self):
+        with temp_folder() as data, Server(make_data(data)) as server:
+            stop, failures, seen = threading.Event(), [], {}
+            words = ("asthma", "quokkapentin lumbago", "retinal vein", "beta blockers")
+
+            def load(number):
+                c = server.connection()
+                word = words[number % len(words)]
+                while not stop.is_set():
+                    try:
+                        c.request("GET", "/v1/search?limit=20&response_format=detailed&q=" +
+                                  word.replace(" ", "+"))
+                        r = c.getresponse()
+                        body = r.read()
+                        if r.status != 200:
+                            failures.append(body)
+                            continue
+                        generation = json.loads(body)["generation"]
+                        seen.setdefault((word, generation), set()).add(body)
+                    except (OSError, http.client.HTTPException) as e:
+                        failures.append(repr(e))
+                        c.close()
+                c.close()
+            threads = [threading.Thread(target=load, args=(i,)) for i in range(4)]
+            for t in threads:
+                t.start()
+            try:
+                for expected in (2, 3):
+                    number = add_generation(data, EXTRA.replace(b"lumbago.", b"lumbago, again." if
+                                                                expected == 3 else b"lumbago."))
+                    self.assertEqual(number, expected)
+                    wait_for(lambda n=number: server.get("/readyz?verbose").json["generation"] == n,
+                             "the new generation")
+                    time.sleep(0.2)
+            finally:
+                stop.set()
+                for t in threads:
+                    t.join()
+            self.assertEqual(failures, [])
+            # A generation gives one answer to one question, always.
+            self.assertEqual({key: len(v) for key, v in seen.items() if len(v) != 1}, {})
+            self.assertLessEqual({1, 2, 3}, {generation for _, generation in seen})
+            found = json.loads(next(iter(seen["quokkapentin lumbago", 3])))["results"][0]
+            self.assertEqual(found["document_id"], "doc:extra")
+            self.assertEqual(server.get("/readyz?verbose").json["swaps"], 2)
+
+    def test_a_damaged_new_generation_does_not_replace_the_old_one(self):
+        with temp_folder() as folder:
+            data, other = folder / "data", folder / "other"
+            make_data(data)
+            with Server(data) as server:
+                before = server.search("asthma").body
+                # Built elsewhere, damaged, then put in place: what a bad disk would do.
+                shutil.copytree(data, other)
+                add_generation(other)
+                for name in ("segments", "encoders"):
+                    for path in (other / name).glob("*/*"):
+                        if not (data / path.relative_to(other)).exists():
+                            spoiled = bytearray(path.read_bytes())
+                            spoiled[-1] ^= 1
+                            path.write_bytes(spoiled)
+                for name in ("segments", "encoders", "generations"):
+                    shutil.copytree(other / name, data / name, dirs_exist_ok=True)
+                shutil.copy(other / "CURRENT", data / "CURRENT")
+                wait_for(lambda: server.get("/readyz?verbose").json["failed_generation"],
+                         "the failure to be noticed")
+                verbose = server.get("/readyz?verbose").json
+                self.assertEqual((verbose["status"], verbose["generation"]), ("ready", 1))
+                self.assertEqual(verbose["failed_generation"]["generation"], 2)
+                self.assertTrue(verbose["failed_generation"]["reason"])
+                self.assertIn(b"\nmedicus_generation_failed 1\n", server.get("/metrics").body)
+                self.assertEqual(server.search("asthma").body, before)
+                # The operator repairs it: a fresh build is served.
+                number = add_generation(data)
+                wait_for(lambda: server.get("/readyz?verbose").json["generation"] == number,
+                         "the repaired generation")
+                self.assertIsNone(server.get("/readyz?verbose").json["failed_generation"])
+
+    def test_a_corrupt_pointer_keeps_what_is_served(self):
+        with temp_folder() as data, Server(make_data(data)) as server:
+            current = data / "CURRENT"
+            good = current.read_bytes()
+            current.write_bytes(b"garbage\n")
+            wait_for(lambda: server.get("/readyz?verbose").json["failed_generation"],
+                     "the failure to be noticed")
+            self.assertEqual(server.search("asthma").status, 200)
+            current.write_bytes(good)
+
+    def test_documents_ingested_while_serving_can_be_fetched(self):
+        with temp_folder() as data, Server(make_data(data)) as server:
+            self.assertEqual(server.get("/v1/documents/doc%3Aextra").status, 404)
+            run("ingest", "--data", data, "--quiet", "-", stdin=EXTRA)
+            self.assertEqual(server.get("/v1/documents/doc%3Aextra").status, 200)
+            self.assertTrue(run_json("info", "--data", data, "--json")["advice"])
+
+
+class Stop(unittest.TestCase):
+    def test_accepted_requests_are_answered(self):
+        with temp_folder() as data:
+            make_data(data)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+                with Server(data) as server:
+                    self.stop_under_load(server, number)
+
+    def stop_under_load(self, server, number):
+        cut, refused, done = [], [], []
+        request = (b"GET /v1/search?limit=1000&response_format=detailed&q=treatment HTTP/1.1\r\n"
+                   b"Host: a\r\nConnection: close\r\n\r\n")
+
+        def load():
+            while True:
+                data = b""
+                try:
+                    sock = socket.create_connection(("127.0.0.1", server.port), timeout=HANG)
+                except OSError:
+                    return
+                with sock:
+                    try:
+                        sock.sendall(request)
+                        while piece := sock.recv(1 << 20):
+                            data += piece
+                    except ConnectionError:
+                        pass
+                if not data:
+                    refused.append(1)  # still in the kernel's queue when the port was closed
+                    return
+                head, _, body = data.partition(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                (done if len(body) == length and b" 200 " in head else cut).append(len(body))
+        threads = [threading.Thread(target=load) for _ in range(8)]
+        for t in threads:
+            t.start()
+        wait_for(lambda: len(done) > 20, "some answers")
+        begin = time.monotonic()
+        self.assertEqual(server.stop(number), 0)
+        took = time.monotonic() - begin
+        for t in threads:
+            t.join()
+        self.assertEqual(cut, [])
+        self.assertLessEqual(len(refused), len(threads))
+        self.assertLess(took, 30)  # 5 s are promised; this machine may be busy
+
+    def test_slow_clients_do_not_hold_it_up_for_ever(self):
+        with temp_folder() as data, Server(make_data(data)) as server:
+            sock = socket.create_connection(("127.0.0.1", server.port), timeout=HANG)
+            sock.sendall(b"POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                         b"Content-Length: 1000\r\n\r\n{")
+            self.assertEqual(server.stop(), 0)
+            sock.close()
+
+    def test_kept_connections_do_not_hold_it_up(self):
+        with temp_folder() as data, Server(make_data(data)) as server:
+            c = server.connection()
+            server.request("GET", "/livez", connection=c)
+            self.assertEqual(server.stop(), 0)
+            c.close()
+
+
+
+if __name__ == "__main__":
+    unittest.main()
