@@ -7,8 +7,8 @@ if [ $# -lt 1 ]; then
 Usage: tests/bench/scale.sh RELEASE_BUILD_FOLDER [DATA_FOLDER]
 
 1,200 full texts, 172,406 citations and 17,950 abstracts of the shared development data
-(MEDICUS_SHARED, default ../shared). The data folder (default: a new one below TMPDIR, removed at the
-end) must be empty or absent. Needs GNU time and python3.
+(MEDICUS_SHARED, default ../shared). The data folder (default: a new one below TMPDIR, removed at
+the end) must be empty or absent. Needs GNU time and python3.
 TEXT
     exit 2
 fi

@@ -3,11 +3,13 @@
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/unicode.h"
+#include "index/abbreviations.h"
 #include "index/data_folder.h"
 #include "index/document/text.h"
 #include "index/ingest/input.h"
 #include "index/ingest/json_doc.h"
 #include "index/internal.h"
+#include "index/overlay.h"
 #include "index/store/record.h"
 
 #include <stdio.h>
@@ -362,6 +364,51 @@ static void seeds_manifest(struct fuzz_pool *pool, struct med_str source)
     med_buf_free(&text);
 }
 
+/* ---- overlays: every accessor over whatever opens ---- */
+
+static void run_overlay(struct med_str bytes)
+{
+    struct med_overlay overlay;
+    struct med_err err = {0};
+    enum med_code code = med_overlay_open(bytes.ptr, bytes.len, &overlay, &err);
+    fuzz_require(code == MED_OK || code == MED_E_CORRUPT || code == MED_E_UNSUPPORTED);
+    if (code != MED_OK) return;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < overlay.entry_count; i++) {
+        const struct med_overlay_entry *entry = &overlay.entries[i];
+        struct med_str id = med_overlay_id(&overlay, i);
+        fuzz_require(med_overlay_find(&overlay, id) == entry);
+        for (uint32_t k = 0; k < entry->link_count; k++) {
+            struct med_link link = med_overlay_link_at(&overlay, entry, k);
+            fuzz_require(link.kind < MED_LINK_COUNT);
+            sum += med_hash64(link.target.ptr, link.target.len);
+            sum += med_hash64(link.note.ptr, link.note.len);
+        }
+    }
+    fuzz_require(sum != 1); /* so that the bytes are read */
+}
+
+static void seeds_overlay(struct fuzz_pool *pool, struct med_str source)
+{
+    if (source.len > 0) return;
+    static const char heap[] = "pmid:1pmid:2note";
+    struct med_overlay_header header = {
+        .magic = MED_OVERLAY_MAGIC, .entry_count = 2, .link_count = 2, .heap_len = 16};
+    const struct med_overlay_entry entries[2] = {{0, 6, 0, 1, 0, 1}, {6, 6, 0, 2, 1, 1}};
+    const struct med_overlay_link links[2] = {
+        {6, 12, 4, 6, MED_LINK_RETRACTION_IN}, {0, 12, 0, 6, MED_LINK_RETRACTION_OF}};
+    struct med_buf bytes;
+    med_buf_init(&bytes, MED_MIB);
+    med_buf_append(&bytes, &header, sizeof header);
+    med_buf_append(&bytes, entries, sizeof entries);
+    med_buf_append(&bytes, links, sizeof links);
+    med_buf_append(&bytes, heap, sizeof heap - 1);
+    struct med_overlay overlay;
+    fuzz_require(med_overlay_open(bytes.data, bytes.len, &overlay, NULL) == MED_OK);
+    fuzz_pool_add(pool, bytes.data, bytes.len);
+    med_buf_free(&bytes);
+}
+
 /* ---- queries: the first line is the query, the rest the passage ---- */
 
 static void run_query(struct med_str bytes)
@@ -382,6 +429,17 @@ static void run_query(struct med_str bytes)
             fuzz_require(tokens[i].start < tokens[i].end && tokens[i].end <= bytes.len);
             fuzz_require(tokens[i].term.len >= 1 && tokens[i].term.len <= MED_TERM_BYTES_MAX);
             fuzz_require(med_utf8_valid(tokens[i].term.ptr, tokens[i].term.len));
+        }
+    }
+    struct med_definition *definitions;
+    size_t definition_count;
+    if (med_utf8_valid(bytes.ptr, bytes.len) &&
+        med_definitions_find(bytes, analyzer, arena, &definitions, &definition_count, &err) ==
+            MED_OK) {
+        for (size_t i = 0; i < definition_count; i++) {
+            struct med_str found = definitions[i].long_form;
+            fuzz_require(found.ptr >= bytes.ptr && found.len > 0);
+            fuzz_require(found.ptr + found.len <= bytes.ptr + bytes.len);
         }
     }
     struct query query;
@@ -418,6 +476,10 @@ static void run_ids(struct med_str bytes)
         fuzz_require(med_str_eq(id, again));
     }
     (void)!med_doc_id_check(bytes, &err);
+    struct med_str family;
+    uint32_t year, version;
+    if (med_slug_family(bytes, arena, &family, &year, &version, &err) == MED_OK)
+        fuzz_require(family.len <= bytes.len);
     struct med_date date;
     if (med_date_parse(bytes, &date)) fuzz_require(date.year > 0 && date.month <= 12);
     fuzz_require(med_month_parse(bytes) <= 12);
@@ -435,6 +497,7 @@ const struct fuzz_target fuzz_targets[] = {
     {"stream", ~0u, run_stream, NULL},
     {"record", ~0u, run_record, seeds_record},
     {"manifest", 0, run_manifest, seeds_manifest},
+    {"overlay", 0, run_overlay, seeds_overlay},
     {"query", BIT(MARKDOWN) | BIT(TEXT), run_query, NULL},
     {"ids", 0, run_ids, NULL},
 };
