@@ -55,7 +55,7 @@ static uint32_t find_document(const struct med_segment *s, uint32_t from, struct
     return s->doc_count;
 }
 
-/* Adds what the overlay knows to the flags of the segments' documents. */
+/* Adds what the overlay knows to the flags and levels of the segments' documents. */
 static enum med_code open_overlay(struct med_index *x, bool verify, struct med_err *err)
 {
     enum med_code code = med_pin_map_overlay(x->pin, verify, &x->overlay_map, err);
@@ -66,7 +66,10 @@ static enum med_code open_overlay(struct med_index *x, bool verify, struct med_e
         for (uint32_t i = 0; i < x->overlay.entry_count; i++) {
             uint32_t d = find_document(x->segments[s], from, med_overlay_id(&x->overlay, i));
             if (d == x->segments[s]->doc_count) continue;
-            x->segments[s]->flags[d] |= x->overlay.entries[i].flags;
+            const struct med_overlay_entry *e = &x->overlay.entries[i];
+            x->segments[s]->flags[d] |= e->flags;
+            if (e->evidence > x->segments[s]->evidence[d])
+                x->segments[s]->evidence[d] = e->evidence;
             from = d + 1;
         }
     }

@@ -2,6 +2,8 @@
  * structure is validated all the same. */
 #include "index/overlay.h"
 
+#include "index/evidence.h"
+
 enum med_link_kind med_link_inverse(enum med_link_kind kind)
 {
     switch (kind) {
@@ -44,6 +46,8 @@ static enum med_code validate(const struct med_overlay *o, uint64_t heap_len, st
         const struct med_overlay_entry *e = &o->entries[i];
         if (e->id_len == 0 || !in_heap(e->id, e->id_len, heap_len))
             return corrupt(err, "an id is out of range");
+        if (e->evidence >= MED_EVIDENCE_COUNT)
+            return corrupt(err, "an evidence level is out of range");
         if (e->first_link != next || e->link_count > o->link_count - next)
             return corrupt(err, "entries and links disagree");
         if (i > 0 && med_str_cmp(med_overlay_id(o, i - 1), med_overlay_id(o, i)) >= 0)

@@ -14,6 +14,8 @@
  * Size and checksum of the file are in the manifest. Who may say what:
  *   - "X was retracted by Y" is said by X, by Y, or by a list of retractions (retractions.h), and
  *     holds for every document of X's work (its abstract and its full text);
+ *   - the evidence level of a work is the highest that one of its documents has: full texts come
+ *     without PubMed's publication types;
  *   - a retraction notice is never marked as retracted, whoever says so;
  *   - an erratum is no retraction; a partial retraction counts as a concern;
  *   - a guideline is superseded by what it or the newer one names, and by a newer guideline of the
@@ -39,7 +41,8 @@ _Static_assert(sizeof(struct med_overlay_header) == 24, "on-disk layout");
 struct med_overlay_entry {
     uint32_t id; /* in the heap */
     uint16_t id_len;
-    uint16_t reserved;
+    uint8_t evidence; /* enum med_evidence of its work, where that is more than its own; or 0 */
+    uint8_t reserved;
     uint32_t flags; /* enum med_doc_flag */
     uint32_t first_link, link_count;
 };

@@ -11,6 +11,7 @@
 #include "index/overlay.h"
 
 #include "common/mem.h"
+#include "index/evidence.h"
 
 #include <stdlib.h>
 
@@ -37,12 +38,14 @@ struct guideline {
 struct finding {
     struct med_str id, other, note;
     uint32_t flags;
+    enum med_evidence evidence;
     int kind; /* enum med_link_kind; -1 = no link */
 };
 
 struct member {
     struct med_str id;
     uint32_t own_flags;
+    enum med_evidence evidence;
 };
 
 struct med_overlay_builder {
@@ -52,6 +55,8 @@ struct med_overlay_builder {
     size_t statement_count, statement_cap;
     struct member *flagged; /* documents whose own record says something about themselves */
     size_t flagged_count, flagged_cap;
+    struct med_str *full_texts; /* ids */
+    size_t full_text_count, full_text_cap;
     struct guideline *guidelines;
     size_t guideline_count, guideline_cap;
     struct finding *findings;
@@ -83,6 +88,7 @@ void med_overlay_builder_free(struct med_overlay_builder **builder)
     if (!b) return;
     med_free(b->statements);
     med_free(b->flagged);
+    med_free(b->full_texts);
     med_free(b->guidelines);
     med_free(b->findings);
     med_arena_free(&b->arena);
@@ -131,6 +137,12 @@ enum med_code med_overlay_builder_add(
             return out_of_memory(err);
         b->statements[b->statement_count++] = s;
     }
+    if (doc->source == MED_SOURCE_PMC) {
+        if (!med_grow(&b->full_texts, &b->full_text_cap, b->full_text_count + 1, sizeof id) ||
+            !med_arena_str(b->arena, doc->id, &b->full_texts[b->full_text_count]))
+            return out_of_memory(err);
+        b->full_text_count++;
+    }
     return doc->source == MED_SOURCE_GUIDELINE ? add_guideline(b, doc, err) : MED_OK;
 }
 
@@ -166,6 +178,7 @@ static enum med_code resolve(struct med_overlay_builder *b, struct med_snapshot 
         code = med_snapshot_get(snapshot, members[i].id, b->scratch, &doc, err);
         if (code) return code;
         members[i].own_flags = med_doc_flags(doc);
+        members[i].evidence = med_evidence_of(doc);
         code = med_doc_aliases(doc, b->scratch, aliases, &alias_count, err);
         for (size_t k = 0; !code && k < alias_count; k++)
             code = add_members(b, snapshot, aliases[k], members, &count, err);
@@ -252,6 +265,27 @@ static enum med_code spread(struct med_overlay_builder *b, struct med_snapshot *
         if (self && !(flags_of_kind(s->kind) & ~members[i].own_flags)) continue; /* it knows */
         code = tell(
             b, &members[i], self ? -1 : (int)s->kind, flags_of_kind(s->kind), target, s->note, err);
+    }
+    return code;
+}
+
+/* The highest level of a work is the level of each of its documents. */
+static enum med_code spread_evidence(struct med_overlay_builder *b, struct med_snapshot *snapshot,
+    struct med_str full_text, struct med_err *err)
+{
+    struct member members[WORK_MEMBERS_MAX];
+    enum med_evidence best = MED_EVIDENCE_UNKNOWN;
+    size_t count;
+    enum med_code code = resolve(b, snapshot, full_text, members, &count, err);
+    for (size_t i = 0; !code && i < count; i++)
+        best = members[i].evidence > best ? members[i].evidence : best;
+    for (size_t i = 0; !code && i < count; i++) {
+        if (members[i].evidence == best) continue;
+        struct finding f = {.kind = -1, .evidence = best};
+        if (!med_grow(&b->findings, &b->finding_cap, b->finding_count + 1, sizeof f) ||
+            !med_arena_str(b->arena, members[i].id, &f.id))
+            return out_of_memory(err);
+        b->findings[b->finding_count++] = f;
     }
     return code;
 }
@@ -394,6 +428,7 @@ static void write_document(struct parts *p, const struct finding *findings, size
     for (size_t i = 0; i < count; i++) {
         const struct finding *f = &findings[i];
         entry.flags |= f->flags;
+        if (f->evidence > entry.evidence) entry.evidence = (uint8_t)f->evidence;
         if (!is_new_link(findings, count, i)) continue;
         struct med_overlay_link link = {.id = to_heap(&p->heap, f->other),
             .id_len = (uint16_t)f->other.len,
@@ -450,6 +485,8 @@ enum med_code med_overlay_builder_finish(struct med_overlay_builder *b,
         code = spread(b, snapshot, &b->statements[i], err);
     for (size_t i = 0; !code && i < b->flagged_count; i++)
         code = spread_flags(b, snapshot, &b->flagged[i], err);
+    for (size_t i = 0; !code && i < b->full_text_count; i++)
+        code = spread_evidence(b, snapshot, b->full_texts[i], err);
     if (!code) code = spread_families(b, snapshot, err);
     if (!code) code = apply_list(b, snapshot, list, err);
     return code ? code : write_overlay(b, out, err);

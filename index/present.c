@@ -47,7 +47,7 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     r->document_id = med_segment_doc_id(s, rank->doc);
     r->source_id = med_segment_source_id(s, rank->doc);
     r->version = row->version;
-    r->evidence = (enum med_evidence)row->evidence;
+    r->evidence = (enum med_evidence)s->evidence[rank->doc];
     r->flags = s->flags[rank->doc];
     uint32_t number = rank->chunk - row->first_chunk;
     char *id = med_arena_printf(arena, MED_STR_FMT "~%u", MED_STR_ARG(r->document_id), number);
@@ -185,26 +185,6 @@ static enum med_code find_siblings(struct med_snapshot *snapshot, struct med_are
     return MED_OK;
 }
 
-/* The index may know more than the document itself: a retraction notice that names it, or the
- * operator's list. */
-static uint32_t index_flags(const struct med_index *x, struct med_str id)
-{
-    for (uint32_t i = 0; x && i < x->segment_count; i++) {
-        const struct med_segment *s = x->segments[i];
-        uint32_t low = 0, high = s->doc_count;
-        while (low < high) {
-            uint32_t mid = low + (high - low) / 2;
-            int order = med_str_cmp(med_segment_doc_id(s, mid), id);
-            if (order == 0) return s->flags[mid];
-            if (order < 0)
-                low = mid + 1;
-            else
-                high = mid;
-        }
-    }
-    return 0;
-}
-
 enum med_code med_fetch(struct med_store *store, const struct med_index *index, struct med_str id,
     struct med_arena *arena, struct med_fetched **ret_fetched, struct med_err *err)
 {
@@ -228,7 +208,12 @@ enum med_code med_fetch(struct med_store *store, const struct med_index *index, 
             MED_STR_ARG(document), f->chunk_count - 1, f->chunk);
     f->current = true;
     f->evidence = med_evidence_of(f->doc);
-    f->flags = med_doc_flags(f->doc) | index_flags(index, f->doc->id);
+    f->flags = med_doc_flags(f->doc);
+    /* The index may know more than the document itself. */
+    const struct med_overlay_entry *more =
+        index ? med_overlay_find(&index->overlay, f->doc->id) : NULL;
+    if (more) f->flags |= more->flags;
+    if (more && more->evidence > f->evidence) f->evidence = (enum med_evidence)more->evidence;
     *ret_fetched = f;
     return MED_OK;
 }

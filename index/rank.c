@@ -54,13 +54,15 @@ static enum med_code out_of_memory(struct med_err *err)
 
 /* --- filters --- */
 
-static bool passes(const struct med_doc_row *row, uint32_t flags, const struct med_search_filter *f)
+static bool passes(const struct med_segment *s, uint32_t doc, const struct med_search_filter *f)
 {
+    const struct med_doc_row *row = &s->docs[doc];
+    uint32_t flags = s->flags[doc];
     uint32_t year = row->date / 10000;
     return (!f->year_min || year >= f->year_min) &&
            (!f->year_max || (year && year <= f->year_max)) &&
            (!f->source_mask || f->source_mask >> row->source & 1) &&
-           (!f->evidence_mask || f->evidence_mask >> row->evidence & 1) &&
+           (!f->evidence_mask || f->evidence_mask >> s->evidence[doc] & 1) &&
            (flags & f->flags_all) == f->flags_all && !(flags & f->flags_none);
 }
 
@@ -78,7 +80,7 @@ static enum med_code make_filter(struct ranker *k, const struct med_segment *s,
     uint32_t set_count = 0;
     for (uint32_t d = 0; d < s->doc_count; d++) {
         const struct med_doc_row *row = &s->docs[d];
-        if (!passes(row, s->flags[d], &k->request->filter)) continue;
+        if (!passes(s, d, &k->request->filter)) continue;
         if (k->request->exclude_id.len &&
             med_str_eq(med_segment_doc_id(s, d), k->request->exclude_id))
             continue;
@@ -396,7 +398,7 @@ static void apply_authority(struct ranker *k, struct med_ranking *ranking)
         struct candidate *c = &p->items[i];
         const struct med_segment *s = k->index->segments[c->segment];
         const struct med_doc_row *row = &s->docs[c->doc];
-        struct med_authority_facts facts = {.evidence = (enum med_evidence)row->evidence,
+        struct med_authority_facts facts = {.evidence = (enum med_evidence)s->evidence[c->doc],
             .grade = row->grade,
             .date = row->date,
             .flags = s->flags[c->doc]};

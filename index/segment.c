@@ -109,12 +109,16 @@ static enum med_code validate_tables(const struct med_segment *s, struct med_err
     return MED_OK;
 }
 
-static enum med_code copy_flags(struct med_segment *s, struct med_err *err)
+static enum med_code copy_row_facts(struct med_segment *s, struct med_err *err)
 {
     s->flags = med_calloc(s->doc_count ? s->doc_count : 1, sizeof *s->flags);
-    if (!s->flags)
+    s->evidence = med_calloc(s->doc_count ? s->doc_count : 1, sizeof *s->evidence);
+    if (!s->flags || !s->evidence)
         return med_fail(err, MED_E_NOMEM, "out of memory while opening segment %s", s->ref->id);
-    for (uint32_t d = 0; d < s->doc_count; d++) s->flags[d] = s->docs[d].flags;
+    for (uint32_t d = 0; d < s->doc_count; d++) {
+        s->flags[d] = s->docs[d].flags;
+        s->evidence[d] = s->docs[d].evidence;
+    }
     return MED_OK;
 }
 
@@ -137,7 +141,7 @@ static enum med_code open_parts(struct med_segment *s, struct med_err *err)
     enum med_code code = open_documents(s, err);
     if (!code) code = open_chunks(s, err);
     if (!code) code = validate_tables(s, err);
-    if (!code) code = copy_flags(s, err);
+    if (!code) code = copy_row_facts(s, err);
     if (!code)
         code = med_lex_open(
             s->maps[MAP_LEXICON], s->maps[MAP_POSTINGS], s->maps[MAP_LENGTHS], &s->lex, err);
@@ -223,6 +227,7 @@ void med_segment_close(struct med_segment **segment)
     med_lex_free(&s->fields);
     med_dense_free(&s->dense);
     med_free(s->flags);
+    med_free(s->evidence);
     for (int i = 0; i < MAP_COUNT; i++) med_map_close(&s->maps[i]);
     med_free(s);
     *segment = NULL;

@@ -68,7 +68,9 @@ struct med_segment {
     const struct med_segment_ref *ref;
     struct med_map maps[12];
     const struct med_doc_row *docs;
-    uint32_t *flags; /* per document: the row's, and in an open generation the overlay's */
+    /* Per document: the row's, and in an open generation what the overlay adds. */
+    uint32_t *flags;
+    uint8_t *evidence; /* enum med_evidence */
     uint32_t doc_count;
     const char *heap;
     uint64_t heap_len;

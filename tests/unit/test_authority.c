@@ -2,6 +2,7 @@
 #include "index/build.h"
 #include "index/internal.h"
 
+#include "common/mem.h"
 #include "common/rng.h"
 #include "tests/support/support.h"
 
@@ -186,6 +187,15 @@ static int teardown(void **state)
     return 0;
 }
 
+static void build(struct world *w)
+{
+    struct med_build_options options = {.threads = 1, .lexical_only = true};
+    struct med_build_report report;
+    if (w->index) med_index_release(&w->index);
+    OK(med_build(w->data, w->store, &options, &report, &err));
+    OK(med_index_open(w->data, w->store, 0, true, &w->index, &err));
+}
+
 /* One document; `link` may have no target. */
 struct paper {
     const char *id, *type, *pmid, *doi, *title;
@@ -207,8 +217,9 @@ static void put(struct world *w, const struct paper *papers, size_t count)
             .source_id = id,
             .pmid = med_str_of(p->pmid),
             .doi = med_str_of(p->doi),
-            .source = med_str_starts(id, MED_STR("guideline:")) ? MED_SOURCE_GUIDELINE
-                                                                : MED_SOURCE_PUBMED,
+            .source = med_str_starts(id, MED_STR("pmcid:"))       ? MED_SOURCE_PMC
+                      : med_str_starts(id, MED_STR("guideline:")) ? MED_SOURCE_GUIDELINE
+                                                                  : MED_SOURCE_PUBMED,
             .title = med_str_of(p->title ? p->title : "Warfarin after stroke"),
             .sections = &section,
             .section_count = 1,
@@ -325,6 +336,26 @@ static void the_full_text_knows_what_the_abstract_says(void **state)
     assert_int_equal(kind, MED_LINK_RETRACTION_IN);
     assert_int_equal(overlay_says(w, "pmid:2", "pmid:1", &kind), MED_FLAG_RETRACTION_NOTICE);
     assert_int_equal(kind, MED_LINK_RETRACTION_OF);
+}
+
+static void a_full_text_has_the_level_of_its_citation(void **state)
+{
+    struct world *w = *state;
+    struct paper papers[] = {{.id = "pmid:1", .pmid = "1", .type = "Randomized Controlled Trial"},
+        {.id = "pmcid:PMC1", .pmid = "1", .type = "Case Reports"}, {.id = "pmid:2"}};
+    struct med_fetched *f;
+    put(w, papers, 3);
+    build(w);
+    OK(med_fetch(w->store, w->index, MED_STR("pmcid:PMC1"), w->arena, &f, &err));
+    assert_int_equal(f->evidence, MED_EVIDENCE_RANDOMIZED_TRIAL);
+    struct med_search_request request = MED_SEARCH_REQUEST_DEFAULT;
+    struct med_answer *answer;
+    request.query = MED_STR("warfarin");
+    request.group = MED_GROUP_NONE;
+    request.filter.evidence_mask = 1u << MED_EVIDENCE_RANDOMIZED_TRIAL;
+    OK(med_search(w->index, w->searcher, &request, w->arena, &answer, &err));
+    assert_int_equal(answer->count, 2);
+    assert_near(answer->results[0].rank.authority, answer->results[1].rank.authority, 0);
 }
 
 static void a_newer_guideline_supersedes_its_family(void **state)
@@ -455,15 +486,6 @@ static void bad_lists_are_refused_and_change_nothing(void **state)
 }
 
 /* --- an index --- */
-
-static void build(struct world *w)
-{
-    struct med_build_options options = {.threads = 1, .lexical_only = true};
-    struct med_build_report report;
-    if (w->index) med_index_release(&w->index);
-    OK(med_build(w->data, w->store, &options, &report, &err));
-    OK(med_index_open(w->data, w->store, 0, true, &w->index, &err));
-}
 
 static struct med_answer *search(struct world *w, double authority_weight)
 {
@@ -634,6 +656,28 @@ static void damaged_overlays_are_an_error_and_never_a_crash(void **state)
     med_buf_free(&bytes);
 }
 
+static void memory_that_runs_out_makes_no_overlay(void **state)
+{
+    struct world *w = *state;
+    struct med_snapshot *snapshot;
+    struct med_retraction_list list;
+    put_mixture(w);
+    add_list(w, "pmid:11\tpmid:2\n");
+    OK(med_snapshot_open(w->store, &snapshot, &err));
+    for (uint64_t n = 1;; n++) {
+        struct med_buf bytes;
+        med_buf_init(&bytes, MED_MIB);
+        med_mem_fail_after(n);
+        enum med_code code = med_retractions_load(w->data, w->arena, &list, &err);
+        if (!code) code = med_overlay_make(snapshot, &list, &bytes, &err);
+        med_mem_fail_after(0);
+        med_buf_free(&bytes);
+        if (!code) break;
+        assert_int_equal(code, MED_E_NOMEM);
+    }
+    med_snapshot_close(&snapshot);
+}
+
 static void a_flipped_bit_in_a_published_overlay_is_found(void **state)
 {
     struct world *w = *state;
@@ -672,6 +716,7 @@ int main(void)
         WITH_WORLD(a_notice_alone_says_nothing_about_absent_papers),
         WITH_WORLD(an_erratum_is_no_retraction),
         WITH_WORLD(the_full_text_knows_what_the_abstract_says),
+        WITH_WORLD(a_full_text_has_the_level_of_its_citation),
         WITH_WORLD(a_newer_guideline_supersedes_its_family),
         WITH_WORLD(families_are_cut_at_trailing_years_and_versions),
         WITH_WORLD(a_list_names_papers_by_pmid_and_doi),
@@ -684,6 +729,7 @@ int main(void)
         WITH_WORLD(answers_link_both_ways_when_one_side_states_it),
         WITH_WORLD(retracted_articles_can_be_left_out),
         WITH_WORLD(damaged_overlays_are_an_error_and_never_a_crash),
+        WITH_WORLD(memory_that_runs_out_makes_no_overlay),
         WITH_WORLD(a_flipped_bit_in_a_published_overlay_is_found),
     };
     return cmocka_run_group_tests_name("authority", tests, NULL, NULL);
