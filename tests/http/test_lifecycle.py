@@ -331,8 +331,8 @@ class Stop(unittest.TestCase):
     def test_slow_clients_do_not_hold_it_up_for_ever(self):
         with temp_folder() as data, Server(make_data(data)) as server:
             sock = socket.create_connection(("127.0.0.1", server.port), timeout=HANG)
-            sock.sendall(b"POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-                         b"Content-Length: 1000\r\n\r\n{")
+            sock.sendall(b"POST /v1/search HTTP/1.1\r\nHost: a\r\n"
+                         b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
             self.assertEqual(server.stop(), 0)
             sock.close()
 

@@ -12,6 +12,8 @@ from support import HANG, ROOT, WithServer
 
 HOST = b"Host: localhost\r\n"
 JSON = b"Content-Type: application/json\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+END = b" HTTP/1.1\r\n" + HOST + b"\r\n"
 BODY = b'{"query":"asthma"}'
 GET = b"GET /livez HTTP/1.1\r\n"
 POST = b"POST /v1/search HTTP/1.1\r\n" + HOST + JSON
@@ -26,27 +28,27 @@ MALFORMED = [
     ("HTTP/2.0", b"GET /livez HTTP/2.0\r\n" + HOST + b"\r\n", (400, 505, None)),
     ("HTTP/1.1x", b"GET /livez HTTP/1.1x\r\n" + HOST + b"\r\n", (400, 505, None)),
     ("HTTP2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 501, 505, None)),
-    ("lower-case method", b"get /livez HTTP/1.1\r\n" + HOST + b"\r\n", (400, 501)),
-    ("method with odd bytes", b"G(T /livez HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("two spaces", b"GET  /livez HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("space in target", b"GET /li vez HTTP/1.1\r\n" + HOST + b"\r\n", (400, None)),
-    ("tab in target", b"GET /li\tvez HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("NUL in target", b"GET /livez\x00evil HTTP/1.1\r\n" + HOST + b"\r\n", (400, None)),
-    ("raw high bytes in target", b"GET /v1/search?q=\xc3\xa9 HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("encoded NUL", b"GET /v1/search?q=a%00b HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("encoded control", b"GET /v1/documents/a%0ab HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("bad percent", b"GET /v1/search?q=%zz HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("half percent", b"GET /v1/search?q=%4 HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("lonely percent", b"GET /v1/search?q=% HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("fragment", b"GET /livez#x HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("backslash", b"GET /..\\..\\etc HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("dot segments", b"GET /v1/../../etc/passwd HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("no slash", b"GET livez HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("asterisk", b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("authority form", b"CONNECT example.org:443 HTTP/1.1\r\n" + HOST + b"\r\n", (400, 405)),
-    ("other scheme", b"GET ftp://example.org/livez HTTP/1.1\r\n" + HOST + b"\r\n", (400,)),
-    ("long target", b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", (414,)),
-    ("very long target", b"GET /" + b"a" * 200000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", (414, None)),
+    ("lower-case method", b"get /livez" + END, (400, 501)),
+    ("method with odd bytes", b"G(T /livez" + END, (400,)),
+    ("two spaces", b"GET  /livez" + END, (400,)),
+    ("space in target", b"GET /li vez" + END, (400, None)),
+    ("tab in target", b"GET /li\tvez" + END, (400,)),
+    ("NUL in target", b"GET /livez\x00evil" + END, (400, None)),
+    ("raw high bytes in target", b"GET /v1/search?q=\xc3\xa9" + END, (400,)),
+    ("encoded NUL", b"GET /v1/search?q=a%00b" + END, (400,)),
+    ("encoded control", b"GET /v1/documents/a%0ab" + END, (400,)),
+    ("bad percent", b"GET /v1/search?q=%zz" + END, (400,)),
+    ("half percent", b"GET /v1/search?q=%4" + END, (400,)),
+    ("lonely percent", b"GET /v1/search?q=%" + END, (400,)),
+    ("fragment", b"GET /livez#x" + END, (400,)),
+    ("backslash", b"GET /..\\..\\etc" + END, (400,)),
+    ("dot segments", b"GET /v1/../../etc/passwd" + END, (400,)),
+    ("no slash", b"GET livez" + END, (400,)),
+    ("asterisk", b"GET *" + END, (400,)),
+    ("authority form", b"CONNECT example.org:443" + END, (400, 405)),
+    ("other scheme", b"GET ftp://example.org/livez" + END, (400,)),
+    ("long target", b"GET /" + b"a" * 20000 + END, (414,)),
+    ("very long target", b"GET /" + b"a" * 200000 + END, (414, None)),
     ("long header", GET + HOST + b"X: " + b"a" * 200000 + b"\r\n\r\n", (431, None)),
     ("many headers", GET + HOST + b"X: y\r\n" * 100 + b"\r\n", (431,)),
     ("no Host", GET + b"\r\n", (400,)),
@@ -63,27 +65,25 @@ MALFORMED = [
     ("NUL in the last value", GET + HOST + b"X: a\x00b\r\n\r\n", (400, None)),
     ("control in value", GET + HOST + b"X: a\x01b\r\n\r\n", (400,)),
     ("bare CR in value", GET + HOST + b"X: a\rb\r\n\r\n", (400,)),
-    ("CL and TE", POST + b"Content-Length: 18\r\nTransfer-Encoding: chunked\r\n\r\n" + BODY, (400,)),
-    ("TE and CL", POST + b"Transfer-Encoding: chunked\r\nContent-Length: 18\r\n\r\n0\r\n\r\n", (400,)),
+    ("CL and TE", POST + b"Content-Length: 18\r\n" + CHUNKED + b"\r\n" + BODY, (400,)),
+    ("TE and CL", POST + CHUNKED + b"Content-Length: 18\r\n\r\n0\r\n\r\n", (400,)),
     ("two lengths", POST + b"Content-Length: 18\r\nContent-Length: 5\r\n\r\n" + BODY, (400,)),
-    ("two equal lengths", POST + b"Content-Length: 18\r\nContent-Length: 18\r\n\r\n" + BODY, (400,)),
+    ("two equal lengths", POST + b"Content-Length: 18\r\n" * 2 + b"\r\n" + BODY, (400,)),
     ("list of lengths", POST + b"Content-Length: 18, 18\r\n\r\n" + BODY, (400,)),
     ("negative length", POST + b"Content-Length: -1\r\n\r\n" + BODY, (400,)),
     ("plus length", POST + b"Content-Length: +18\r\n\r\n" + BODY, (400,)),
     ("hex length", POST + b"Content-Length: 0x12\r\n\r\n" + BODY, (400,)),
     ("huge length", POST + b"Content-Length: 99999999999999999999999\r\n\r\n", (400, 413)),
     ("large length", POST + b"Content-Length: 9999999999\r\n\r\n", (413,)),
-    ("TE twice", POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-     (400,)),
+    ("TE twice", POST + CHUNKED + CHUNKED + b"\r\n0\r\n\r\n", (400,)),
     ("TE identity", POST + b"Transfer-Encoding: identity\r\n\r\n", (400, 501)),
     ("TE gzip, chunked", POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", (400, 501)),
     ("TE xchunked", POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", (400, 501)),
     ("TE in HTTP/1.0", b"POST /v1/search HTTP/1.0\r\n" + JSON +
-     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", (400,)),
-    ("bad chunk size", POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", (400, None)),
-    ("huge chunk size", POST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
-     (400, 413, None)),
-    ("negative chunk size", POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", (400, None)),
+     CHUNKED + b"\r\n0\r\n\r\n", (400,)),
+    ("bad chunk size", POST + CHUNKED + b"\r\nzz\r\n", (400, None)),
+    ("huge chunk size", POST + CHUNKED + b"\r\nffffffffffffffffff\r\n", (400, 413, None)),
+    ("negative chunk size", POST + CHUNKED + b"\r\n-1\r\n", (400, None)),
     ("two content types", POST + JSON + b"Content-Length: 18\r\n\r\n" + BODY, (400,)),
     ("unknown expectation", POST + b"Expect: x\r\nContent-Length: 18\r\n\r\n" + BODY, (417,)),
     ("empty body", POST + b"Content-Length: 0\r\n\r\n", (400,)),
@@ -103,7 +103,7 @@ def read_all(sock):
 
 
 def answers(data):
-    """How many answers there are. libmicrohttpd 0.9.75 writes the header of its own errors twice."""
+    """How many there are. libmicrohttpd 0.9.75 writes the header of its own errors twice."""
     heads = re.findall(rb"HTTP/1\.1 \d+[^\r]*\r\n", data)
     return 1 if b"<html>" in data else len(heads)
 
@@ -146,7 +146,7 @@ class Malformed(WithServer):
             self.assertNotIn(b"ready", answer)
 
     def test_absolute_form_is_served(self):
-        answer = self.raw(b"GET http://example.org/livez HTTP/1.1\r\n" + HOST + b"\r\n")
+        answer = self.raw(b"GET http://example.org/livez" + END)
         self.assertTrue(answer.startswith(b"HTTP/1.1 200"), answer)
 
     def test_http_1_0_and_pipelining(self):
