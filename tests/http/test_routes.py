@@ -82,7 +82,21 @@ class Search(WithServer):
         self.assertIn("took_ms", answer.json)
         for r in answer.json["results"]:
             parts = sum(v for name, v in r["explain"].items() if name.endswith("_part"))
+            self.assertAlmostEqual(parts, r["explain"]["score"], places=12)
             self.assertAlmostEqual(parts, r["score"], places=5)
+
+    def test_authority_weight_moves_guidelines_up(self):
+        def mean_place(weight):
+            results = self.server.search(QUERY, authority_weight=weight, limit=50).json["results"]
+            places = [i for i, r in enumerate(results) if r["evidence"] == "guideline"]
+            return sum(places) / len(places)
+        self.assertLess(mean_place(1), mean_place(0))
+
+    def test_links_stand_on_both_sides(self):
+        for one, kind, other in (("990000804", "retraction-in", "990000805"),
+                                 ("990000805", "retraction-of", "990000804")):
+            links = self.server.get(f"/v1/documents/pmid:{one}").json["links"]
+            self.assertIn((kind, f"pmid:{other}"), [(x["kind"], x.get("id")) for x in links])
 
     def test_fusion_weight_moves_between_the_halves(self):
         zero = self.server.search(QUERY, fusion_weight=0, limit=5).json["results"]

@@ -162,7 +162,7 @@ struct world {
 
 static int setup(void **state)
 {
-    struct world *w = calloc(1, sizeof *w);
+    struct world *w = med_calloc(1, sizeof *w);
     char docs[MED_PATH_MAX];
     med_test_temp_new(w->dir);
     OK(med_arena_new(256 * MED_MIB, &w->arena, &err));
@@ -183,7 +183,7 @@ static int teardown(void **state)
     med_data_close(&w->data);
     med_arena_free(&w->arena);
     med_test_temp_remove(w->dir);
-    free(w);
+    med_free(w);
     return 0;
 }
 
