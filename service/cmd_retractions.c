@@ -13,7 +13,7 @@
 static enum med_code read_all(const char *path, struct med_buf *out, struct med_err *err)
 {
     struct med_raw raw;
-    struct med_stream *stream;
+    struct med_stream *stream = NULL;
     char piece[READ_BYTES];
     size_t len = 1;
     enum med_code code = med_raw_open(path, &raw, err);
