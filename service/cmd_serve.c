@@ -82,6 +82,16 @@ static void catch_signals(struct http_server *http)
     sigaction(SIGINT, &action, NULL);
 }
 
+/* Whoever asked for port 0 reads the port here. */
+static void announce(const struct options *options, const char *url)
+{
+    if (med_str_eq(med_str_of(options->log_format), MED_STR("json")))
+        med_log(MED_LOG_INFO, "listening", "listening on %s", url);
+    else
+        fprintf(stderr, "listening on %s
+", url);
+}
+
 static enum med_code run(const struct options *options, struct server *server, struct med_err *err)
 {
     struct http_options http_options = http_options_of(options);
@@ -93,7 +103,7 @@ static enum med_code run(const struct options *options, struct server *server, s
     snprintf(own_url, sizeof own_url, "http://%s", http_server_address(server->http));
     server->public_url = public_url_of(options->public_url ? options->public_url : own_url);
     catch_signals(server->http);
-    fprintf(stderr, "listening on %s\n", own_url);
+    announce(options, own_url);
     code = http_server_run(server->http, &stop, err);
     http_server_free(&server->http);
     med_log(MED_LOG_INFO, "stop", "stopped");

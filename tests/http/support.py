@@ -70,7 +70,7 @@ class Server:
         self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             self.log.append(line)
-            found = re.match(r"listening on http://127\.0\.0\.1:(\d+)$", line)
+            found = re.search(r"listening on http://127\.0\.0\.1:(\d+)\b", line)
             if found:
                 self.port = int(found.group(1))
                 return self
