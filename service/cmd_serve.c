@@ -88,8 +88,7 @@ static void announce(const struct options *options, const char *url)
     if (med_str_eq(med_str_of(options->log_format), MED_STR("json")))
         med_log(MED_LOG_INFO, "listening", "listening on %s", url);
     else
-        fprintf(stderr, "listening on %s
-", url);
+        fprintf(stderr, "listening on %s\n", url);
 }
 
 static enum med_code run(const struct options *options, struct server *server, struct med_err *err)
