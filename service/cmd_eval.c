@@ -1,12 +1,17 @@
-/* medicus eval: retrieval quality against judgements, as a table or JSON. */
-#include "index/eval.h"
-
-#include "common/json.h"
+/* medicus eval: retrieval quality against judgements, as a table, JSON or a page. */
 #include "common/limits.h"
 #include "service/command.h"
+#include "service/eval_report.h"
 #include "service/progress_bar.h"
 #include "service/stop.h"
 #include "service/workspace.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define REPORT_ARENA_BYTES_MAX (4 * MED_GIB)
+#define TEXT_BYTES_MAX (64 * MED_MIB)
+#define HTML_BYTES_MAX (256 * MED_MIB)
 
 static enum med_code read_modes(
     const char *list, struct med_eval_options *eval, struct med_err *err)
@@ -31,60 +36,39 @@ static enum med_code read_modes(
     return MED_OK;
 }
 
-/* As many digits as a mean over some hundred queries can mean. */
-static void measure(struct med_jw *w, const char *key, double value)
+static enum med_code read_sweeps(
+    const struct options *options, struct med_eval_options *eval, struct med_err *err)
 {
-    med_jw_key(w, key);
-    med_jw_float(w, value, 9);
+    for (unsigned i = 0; i < options->param_count; i++) {
+        if (strcmp(options->params[i].name, "sweep") != 0) continue;
+        if (eval->sweep_count == MED_SWEEPS_MAX)
+            return med_fail(err, MED_E_USAGE, "at most %d sweeps at once", MED_SWEEPS_MAX);
+        enum med_code code = med_sweep_parse(
+            med_str_of(options->params[i].value), &eval->sweeps[eval->sweep_count++], err);
+        if (code) {
+            med_err_prefix(err, "--sweep");
+            return code;
+        }
+    }
+    return MED_OK;
 }
 
-static void report_json(const struct med_eval_options *eval, const struct med_eval_report *r,
-    uint64_t generation, struct med_buf *out)
+static enum med_code write_html(const char *path, const struct eval_view *view, struct med_err *err)
 {
-    struct med_jw w = med_jw_of(out, false);
-    med_jw_object(&w);
-    med_jw_key(&w, "modes");
-    med_jw_object(&w);
-    for (size_t i = 0; i < eval->mode_count; i++) {
-        const struct med_eval_scores *s = &r->modes[i];
-        med_jw_key(&w, med_mode_name(eval->modes[i]));
-        med_jw_object(&w);
-        measure(&w, "ndcg@10", s->ndcg_10);
-        measure(&w, "recall@100", s->recall_100);
-        measure(&w, "mrr@10", s->mrr_10);
-        measure(&w, "map", s->map);
-        measure(&w, "ndcg@100", s->ndcg_100);
-        measure(&w, "p@10", s->precision_10);
-        measure(&w, "recall@1000", s->recall_1000);
-        med_jw_object_end(&w);
+    struct med_buf page;
+    struct eval_view v = *view;
+    if (v.losers == 0) v.losers = EVAL_HTML_LOSERS_DEFAULT;
+    med_buf_init(&page, HTML_BYTES_MAX);
+    eval_html(&v, &page);
+    enum med_code code = med_buf_status(&page, err);
+    FILE *out = code ? NULL : fopen(path, "w");
+    if (!code && !out) code = med_fail_errno(err, errno, "cannot write %s", path);
+    if (out) {
+        bool failed = fwrite(page.data, 1, page.len, out) != page.len;
+        if (fclose(out) != 0 || failed) code = med_fail_errno(err, errno, "cannot write %s", path);
     }
-    med_jw_object_end(&w);
-    med_jw_kint(&w, "queries", (long long)r->query_count);
-    med_jw_kint(&w, "queries_without_judgement", (long long)r->unjudged);
-    med_jw_kint(&w, "relevant_documents_missing", (long long)r->missing_docs);
-    med_jw_kint(&w, "generation", (long long)generation);
-    med_jw_object_end(&w);
-    med_buf_putc(out, '\n');
-}
-
-static void report_text(
-    const struct med_eval_options *eval, const struct med_eval_report *r, struct med_buf *out)
-{
-    med_buf_puts(out, "mode      nDCG@10  R@100   MRR@10  MAP     P@10    nDCG@100  R@1000\n");
-    for (size_t i = 0; i < eval->mode_count; i++) {
-        const struct med_eval_scores *s = &r->modes[i];
-        med_buf_printf(out, "%-8s  %.4f   %.4f  %.4f  %.4f  %.4f  %.4f    %.4f\n",
-            med_mode_name(eval->modes[i]), s->ndcg_10, s->recall_100, s->mrr_10, s->map,
-            s->precision_10, s->ndcg_100, s->recall_1000);
-    }
-    med_buf_printf(out, "mean over %llu queries", (unsigned long long)r->query_count);
-    if (r->unjudged)
-        med_buf_printf(
-            out, "; %llu without a relevant judgement left out", (unsigned long long)r->unjudged);
-    if (r->missing_docs)
-        med_buf_printf(out, "; %llu relevant documents are not in this index",
-            (unsigned long long)r->missing_docs);
-    med_buf_putc(out, '\n');
+    med_buf_free(&page);
+    return code;
 }
 
 static enum med_code run(const struct options *options, const struct med_eval_options *base,
@@ -93,20 +77,33 @@ static enum med_code run(const struct options *options, const struct med_eval_op
     struct progress_bar bar;
     struct med_eval_options eval = *base;
     struct med_eval_report report = {0};
+    struct med_arena *arena;
+    enum med_code code = med_arena_new(REPORT_ARENA_BYTES_MAX, &arena, err);
+    if (code) return code;
     progress_bar_init(&bar, options->quiet);
     stop_on_signals();
     eval.progress = &bar.progress;
-    enum med_code code = med_eval(w->index, &eval, &report, err);
+    code = med_eval(w->index, &eval, arena, &report, err);
     progress_bar_clear(&bar);
-    if (code) return code;
+    const struct med_manifest *manifest = med_index_manifest(w->index);
+    struct eval_view view = {.options = &eval,
+        .report = &report,
+        .generation = manifest->number,
+        .fusion_weight = eval.fusion_weight >= 0 ? eval.fusion_weight : manifest->fusion_weight,
+        .authority_weight = med_authority_weight(eval.authority_weight),
+        .losers = (size_t)options->losers};
+    if (!code && options->html) code = write_html(options->html, &view, err);
     struct med_buf out;
-    med_buf_init(&out, MED_MIB);
-    if (options->json)
-        report_json(&eval, &report, med_index_manifest(w->index)->number, &out);
-    else
-        report_text(&eval, &report, &out);
-    code = command_print(&out, err);
+    med_buf_init(&out, TEXT_BYTES_MAX);
+    if (!code) {
+        if (options->json)
+            eval_json(&view, &out);
+        else
+            eval_text(&view, &out);
+        code = command_print(&out, err);
+    }
     med_buf_free(&out);
+    med_arena_free(&arena);
     return code;
 }
 
@@ -116,12 +113,14 @@ enum med_code cmd_eval(const struct options *options, struct med_err *err)
         return med_fail(err, MED_E_USAGE, "eval needs --queries FILE and --qrels FILE");
     struct med_eval_options eval = {.queries_path = options->queries,
         .qrels_path = options->qrels,
+        .evidence_path = options->evidence,
         .fusion_weight = options->fusion_weight,
         .authority_weight = options->authority_weight,
         .threads = (unsigned)options->threads,
         .run_dir = options->run_dir,
         .per_query_path = options->per_query};
     enum med_code code = read_modes(options->modes, &eval, err);
+    if (!code) code = read_sweeps(options, &eval, err);
     if (code) return code;
     struct med_str fusion = med_str_of(options->fusion);
     if (med_str_eq(fusion, MED_STR("rrf")))

@@ -53,9 +53,14 @@ static const struct command commands[] = {
         cmd_fetch},
     {"eval", COMMAND_EVAL, "--data FOLDER --queries FILE --qrels FILE",
         "measure retrieval quality against judgements",
-        "nDCG, recall, MRR and MAP with trec_eval's rules, per mode, ranked to depth 1,000.\n",
+        "nDCG, recall, MRR and MAP with trec_eval's rules, per mode, ranked to depth 1,000. The\n"
+        "first mode is the baseline: the others are compared with it query by query, with a\n"
+        "paired randomisation test.\n",
         "  medicus eval --data ./data --queries queries.jsonl --qrels test.tsv\n"
-        "  medicus eval --data ./data --queries topics.txt --qrels qrels.txt --run-dir runs\n",
+        "  medicus eval --data ./data --queries topics.txt --qrels qrels.txt --run-dir runs\n"
+        "  medicus eval --data ./data --queries q.jsonl --qrels q.tsv --modes lexical,hybrid \\\n"
+        "      --losers 10 --sweep fusion=0:1:0.1 --sweep authority=0:1:0.2 --html report.html\n"
+        "  medicus eval --data ./data --queries q.jsonl --qrels q.tsv --evidence evidence.jsonl\n",
         cmd_eval},
     {"info", COMMAND_INFO, "--data FOLDER",
         "what is in the data folder", "",

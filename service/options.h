@@ -51,7 +51,8 @@ struct options {
     const char *format, *sections;
     uint64_t max_tokens;
     /* eval */
-    const char *queries, *qrels, *modes, *fusion, *run_dir, *per_query;
+    const char *queries, *qrels, *modes, *fusion, *run_dir, *per_query, *evidence, *html;
+    uint64_t losers;
     double fusion_weight, authority_weight;
     /* serve, health */
     const char *listen, *log_format, *log_level;
