@@ -5,6 +5,7 @@
 #include "embed/analyzer.h"
 #include "embed/corpus_encoder.h"
 #include "index/overlay.h"
+#include "index/query_parse.h"
 #include "index/search.h"
 
 #include <stdatomic.h>
@@ -43,11 +44,19 @@ struct query_term {
     uint64_t df;
 };
 struct query {
+    struct query_tree tree; /* count 0: nothing in the query restricts */
+    struct med_str *words;  /* slices of the request's text that rank; NULL after query_analyse */
+    size_t word_count;
     struct query_term *terms;
     size_t term_count;
 };
 enum med_code query_analyse(struct med_analyzer *analyzer, struct med_str text,
     struct med_arena *arena, struct query *ret_query, struct med_err *err) MED_CHECK;
+
+/* The query language: the tree, and its words analysed. */
+enum med_code query_understand(struct med_analyzer *analyzer,
+    const struct med_search_request *request, struct med_arena *arena, struct query *ret_query,
+    struct med_err *err) MED_CHECK;
 
 struct med_searcher {
     struct med_analyzer *analyzer;

@@ -88,7 +88,7 @@ enum med_code med_search(const struct med_index *index, struct med_searcher *sea
     struct query query;
     struct med_snapshot *snapshot = NULL;
     uint64_t t0 = med_now_ns();
-    enum med_code code = query_analyse(searcher->analyzer, request->query, arena, &query, err);
+    enum med_code code = query_understand(searcher->analyzer, request, arena, &query, err);
     ranking->ns.analyse = med_now_ns() - t0;
     if (!code) code = rank_query(index, searcher, request, &query, arena, ranking, err);
     uint64_t t1 = med_now_ns();

@@ -47,3 +47,48 @@ enum med_code query_analyse(struct med_analyzer *analyzer, struct med_str text,
     *ret_query = q;
     return MED_OK;
 }
+
+/* The words that rank, as one text. */
+static enum med_code join_words(const struct query_parsed *parsed, struct med_arena *arena,
+    struct med_str *ret_text, struct med_err *err)
+{
+    struct med_buf joined;
+    med_buf_init(&joined, 2 * MED_QUERY_BYTES_MAX);
+    for (size_t i = 0; i < parsed->word_count; i++) {
+        if (i) med_buf_putc(&joined, ' ');
+        med_buf_append_str(&joined, parsed->words[i]);
+    }
+    enum med_code code = med_buf_status(&joined, err);
+    if (!code && !med_arena_str(arena, med_buf_str(&joined), ret_text))
+        code = med_fail(err, MED_E_NOMEM, "the query needs too much memory");
+    med_buf_free(&joined);
+    return code;
+}
+
+enum med_code query_understand(struct med_analyzer *analyzer,
+    const struct med_search_request *request, struct med_arena *arena, struct query *ret_query,
+    struct med_err *err)
+{
+    struct query_parsed parsed;
+    struct med_str text;
+    if (request->literal) return query_analyse(analyzer, request->query, arena, ret_query, err);
+    enum med_code code =
+        query_parse(request->query, request->sort == MED_SORT_DATE, arena, &parsed, err);
+    if (code) return code;
+    bool plain = parsed.tree.count == 0;
+    text = request->query;
+    if (!plain) code = join_words(&parsed, arena, &text, err);
+    if (!code) code = query_analyse(analyzer, text, arena, ret_query, err);
+    if (code) return code;
+    if (plain && request->sort == MED_SORT_DATE) { /* the newest that have all words */
+        parsed.tree.nodes = med_arena_calloc(arena, 1, sizeof *parsed.tree.nodes);
+        if (!parsed.tree.nodes)
+            return med_fail(err, MED_E_NOMEM, "the query needs too much memory");
+        parsed.tree.nodes[0].text = text;
+        parsed.tree.count = 1;
+    }
+    ret_query->tree = parsed.tree;
+    ret_query->words = parsed.words;
+    ret_query->word_count = parsed.word_count;
+    return MED_OK;
+}

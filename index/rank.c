@@ -8,7 +8,7 @@
  * The fused score is the relevance; authority (authority.h) adds to it or takes from it. Where that
  * lifts the best candidate above 1, all scores of the answer are divided by the best one: cutting
  * each off at 1 would make the best ones equal and lose their order. */
-#include "index/internal.h"
+#include "index/match.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -50,58 +50,6 @@ struct ranker {
 static enum med_code out_of_memory(struct med_err *err)
 {
     return med_fail(err, MED_E_NOMEM, "the search needs more memory than one request may use");
-}
-
-/* --- filters --- */
-
-static bool passes(const struct med_segment *s, uint32_t doc, const struct med_search_filter *f)
-{
-    const struct med_doc_row *row = &s->docs[doc];
-    uint32_t flags = s->flags[doc];
-    uint32_t year = row->date / 10000;
-    return (!f->year_min || year >= f->year_min) &&
-           (!f->year_max || (year && year <= f->year_max)) &&
-           (!f->source_mask || f->source_mask >> row->source & 1) &&
-           (!f->evidence_mask || f->evidence_mask >> s->evidence[doc] & 1) &&
-           (flags & f->flags_all) == f->flags_all && !(flags & f->flags_none);
-}
-
-static bool filter_is_open(const struct med_search_request *r)
-{
-    static const struct med_search_filter open;
-    return memcmp(&r->filter, &open, sizeof open) == 0 && r->exclude_id.len == 0;
-}
-
-static enum med_code make_filter(struct ranker *k, const struct med_segment *s,
-    struct med_filter *ret_filter, struct med_err *err)
-{
-    uint64_t *words = med_arena_calloc(k->arena, (size_t)s->chunk_count / 64 + 1, sizeof *words);
-    if (!words) return out_of_memory(err);
-    uint32_t set_count = 0;
-    for (uint32_t d = 0; d < s->doc_count; d++) {
-        const struct med_doc_row *row = &s->docs[d];
-        if (!passes(s, d, &k->request->filter)) continue;
-        if (k->request->exclude_id.len &&
-            med_str_eq(med_segment_doc_id(s, d), k->request->exclude_id))
-            continue;
-        for (uint32_t c = row->first_chunk; c < row->first_chunk + row->chunk_count; c++)
-            words[c >> 6] |= 1ull << (c & 63);
-        set_count += row->chunk_count;
-    }
-    *ret_filter = (struct med_filter){.words = words, .set_count = set_count};
-    return MED_OK;
-}
-
-static enum med_code make_filters(struct ranker *k, struct med_err *err)
-{
-    k->filters = med_arena_calloc(k->arena, k->index->segment_count + 1, sizeof *k->filters);
-    if (!k->filters) return out_of_memory(err);
-    if (filter_is_open(k->request)) return MED_OK;
-    for (uint32_t i = 0; i < k->index->segment_count; i++) {
-        enum med_code code = make_filter(k, k->index->segments[i], &k->filters[i], err);
-        if (code) return code;
-    }
-    return MED_OK;
 }
 
 /* --- terms and vector --- */
@@ -485,6 +433,63 @@ static enum med_code fill_pool(
     return code;
 }
 
+/* --- sets of known size --- */
+
+/* The passage with most of the query's words speaks for each document that was listed from `from`
+ * on. */
+static enum med_code choose_passages(
+    struct ranker *k, size_t from, struct med_ranking *ranking, struct med_err *err)
+{
+    for (size_t i = from; i < ranking->count; i++) {
+        struct med_ranked *r = &ranking->items[i];
+        const struct med_segment *s = k->index->segments[r->segment];
+        uint32_t n = s->docs[r->doc].chunk_count, first = s->docs[r->doc].first_chunk;
+        struct med_lex_query q = lexical_query(k, r->segment);
+        if (k->request->group == MED_GROUP_NONE || n < 2 || !q.term_count) continue;
+        uint32_t *chunks = med_arena_alloc(k->arena, n * sizeof *chunks);
+        float *scores = med_arena_alloc(k->arena, n * sizeof *scores);
+        if (!chunks || !scores) return out_of_memory(err);
+        for (uint32_t c = 0; c < n; c++) chunks[c] = first + c;
+        enum med_code code =
+            med_lex_score(s->lex, k->searcher->scratch, &q, chunks, n, scores, err);
+        if (code) return code;
+        for (uint32_t c = 0; c < n; c++) {
+            if (scores[c] <= r->lexical) continue;
+            r->lexical = scores[c];
+            r->chunk = first + c;
+        }
+    }
+    return MED_OK;
+}
+
+/* What has no score follows what has one, and the total is the set's. */
+static enum med_code complete(struct ranker *k, const struct match *match, size_t wanted,
+    struct med_ranking *ranking, struct med_err *err)
+{
+    size_t scored = ranking->count;
+    size_t first = scored > k->request->offset ? scored : k->request->offset;
+    enum med_group group = k->request->group;
+    enum med_code code = listing_total(k->index, match, group, k->arena, &ranking->total, err);
+    ranking->total_exact = true;
+    if (!code && scored < wanted)
+        code = listing_fill(k->index, match, wanted, group, k->arena, ranking, err);
+    return code ? code : choose_passages(k, first, ranking, err);
+}
+
+static enum med_code list_by_date(
+    struct ranker *k, const struct match *match, struct med_ranking *ranking, struct med_err *err)
+{
+    uint64_t start = med_now_ns();
+    size_t wanted = (size_t)k->request->offset + k->request->limit;
+    enum med_code code = complete(k, match, wanted, ranking, err);
+    ranking->mode = k->request->mode;
+    if (!code && k->request->sort != MED_SORT_DATE && ranking->total)
+        code = notice_add(ranking, k->arena, err,
+            "the query has no words to rank by; the newest documents come first");
+    ranking->ns.lexical += med_now_ns() - start;
+    return code;
+}
+
 enum med_code rank_query(const struct med_index *index, struct med_searcher *searcher,
     const struct med_search_request *request, struct query *query, struct med_arena *arena,
     struct med_ranking *ranking, struct med_err *err)
@@ -492,7 +497,10 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
     struct ranker k = {
         .index = index, .searcher = searcher, .request = request, .query = query, .arena = arena};
     ranking->query_term_count = (uint32_t)query->term_count;
-    enum med_code code = make_filters(&k, err);
+    struct match match;
+    enum med_code code = match_make(index, searcher, request, query, arena, ranking, &match, err);
+    k.filters = match.filters;
+    if (!code) code = facets_count(index, searcher, request, query, &match, arena, ranking, err);
     if (!code) code = find_terms(&k, query, err);
     if (!code) code = encode_query(&k, ranking, err);
     if (code) return code;
@@ -500,6 +508,8 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
         request->mode == MED_MODE_HYBRID && !k.vector ? MED_MODE_LEXICAL : request->mode;
     ranking->fusion_weight = effective_weight(&k, ranking->mode);
     ranking->authority_weight = med_authority_weight(request->authority_weight);
+    bool by_date = request->sort == MED_SORT_DATE || (match.restricted && !query->term_count);
+    if (by_date) return list_by_date(&k, &match, ranking, err);
     if (ranking->mode == MED_MODE_DENSE && !k.vector)
         return MED_OK; /* no word of the query has a vector */
 
@@ -515,6 +525,7 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
     }
     ranking->total = ranking->count;
     ranking->total_exact = !k.pool.lexical_full && !k.pool.dense_full;
+    if (!code && match.restricted) code = complete(&k, &match, wanted, ranking, err);
     return code;
 }
 

@@ -33,11 +33,32 @@ enum med_group { MED_GROUP_DOCUMENT, MED_GROUP_NONE }; /* one result per work, o
 const char *med_mode_name(enum med_mode mode);
 bool med_mode_parse(struct med_str name, enum med_mode *ret_mode);
 
+enum med_sort { MED_SORT_RELEVANCE, MED_SORT_DATE }; /* date: newest first, then by id */
+
+enum med_facet {
+    MED_FACET_YEAR,
+    MED_FACET_TYPE,
+    MED_FACET_JOURNAL,
+    MED_FACET_MESH,
+    MED_FACET_LANGUAGE,
+    MED_FACET_SOURCE,
+    MED_FACET_EVIDENCE,
+    MED_FACET_COUNT
+};
+const char *med_facet_name(enum med_facet facet); /* "year", ... */
+
+struct med_str_list {
+    const struct med_str *items;
+    size_t count;
+};
+
+/* Everything given must hold; of a list, any one. */
 struct med_search_filter {
     uint32_t year_min, year_max;    /* 0 = open */
     uint32_t source_mask;           /* bit 1 << enum med_source; 0 = all */
     uint32_t evidence_mask;         /* bit 1 << enum med_evidence; 0 = all */
     uint32_t flags_all, flags_none; /* enum med_doc_flag bits that must be set / must not be set */
+    struct med_str_list types, journals, languages, mesh; /* in any case and punctuation */
 };
 
 struct med_search_request {
@@ -51,7 +72,11 @@ struct med_search_request {
         pool_depth; /* documents per half; 0 = MED_POOL_DEPTH_DEFAULT; raised to offset + limit */
     double fusion_weight;    /* of the dense half, 0..1; negative = the calibrated one */
     double authority_weight; /* 0..1; negative = MED_AUTHORITY_WEIGHT_DEFAULT; authority.h */
-    bool exact_dense;        /* scan instead of walking the graph (eval) */
+    enum med_sort sort;
+    bool literal;          /* the query is plain text whatever it looks like (eval) */
+    uint32_t facet_mask;   /* 1 << enum med_facet */
+    uint32_t facet_values; /* at most so many per facet */
+    bool exact_dense;      /* scan instead of walking the graph (eval) */
     struct med_search_filter filter;
     struct med_str exclude_id; /* a document that must not be returned (similar articles,
                                   calibration), or empty */
@@ -71,6 +96,14 @@ struct med_ranked {
     struct med_authority authority_parts;
     double authority; /* of the document, 0..1; .5 is neutral */
 };
+struct med_facet_value {
+    struct med_str value; /* as most readers write it: "2019", "Journal Article", "pubmed" */
+    uint64_t count;       /* documents */
+};
+struct med_facet_counts {
+    struct med_facet_value *values; /* most frequent first; years: latest first */
+    size_t count;
+};
 struct med_ranking {
     struct med_ranked *items; /* best first; ties: by document id, then chunk */
     size_t count;
@@ -83,6 +116,11 @@ struct med_ranking {
     double scale;                  /* 1, or what brought the best score down to 1 */
     enum med_mode mode; /* the one used: hybrid falls back to lexical where no term has a vector */
     uint32_t query_term_count, unknown_term_count;
+    struct med_facet_counts facets[MED_FACET_COUNT];
+    struct med_str *notices; /* sentences for the reader */
+    size_t notice_count;
+    struct med_str suggestion; /* the query with its spelling corrected, or empty */
+    struct med_str searched;   /* what was searched for instead of the query, or empty */
     struct {
         uint64_t analyse, lexical, dense, fuse;
     } ns;
@@ -93,6 +131,7 @@ struct med_searcher;
 enum med_code med_searcher_new(struct med_searcher **ret_searcher, struct med_err *err) MED_CHECK;
 void med_searcher_free(struct med_searcher **searcher);
 
+/* The query is taken literally. */
 enum med_code med_rank(const struct med_index *index, struct med_searcher *searcher,
     const struct med_search_request *request, struct med_arena *arena,
     struct med_ranking **ret_ranking, struct med_err *err) MED_CHECK;

@@ -15,10 +15,12 @@ static void notices(
     const struct med_ranking *ranking = answer->ranking;
     const struct med_search_filter *f = &params->request.filter;
     bool filtered = f->year_min || f->year_max || f->source_mask || f->evidence_mask ||
-                    f->flags_all || f->flags_none;
+                    f->flags_all || f->flags_none || f->types.count || f->journals.count ||
+                    f->languages.count || f->mesh.count;
     med_jw_key(w, "notices");
     med_jw_array(w);
-    if (answer->count == 0 && ranking->count > 0)
+    for (size_t i = 0; i < ranking->notice_count; i++) med_jw_str(w, ranking->notices[i]);
+    if (answer->count == 0 && ranking->total > 0)
         med_jw_cstr(w, "offset lies behind the last result; use a smaller one");
     else if (answer->count == 0 && filtered)
         med_jw_cstr(w, "no results with these filters; try fewer filters");
@@ -133,6 +135,27 @@ static void times_json(const struct med_answer *answer, struct med_jw *w)
     med_jw_object_end(w);
 }
 
+static void facets_json(
+    const struct search_params *params, const struct med_ranking *ranking, struct med_jw *w)
+{
+    if (!params->request.facet_mask) return;
+    med_jw_key(w, "facets");
+    med_jw_object(w);
+    for (enum med_facet f = 0; f < MED_FACET_COUNT; f++) {
+        if (!(params->request.facet_mask >> f & 1)) continue;
+        med_jw_key(w, med_facet_name(f));
+        med_jw_array(w);
+        for (size_t i = 0; i < ranking->facets[f].count; i++) {
+            med_jw_object(w);
+            med_jw_kstr(w, "value", ranking->facets[f].values[i].value);
+            med_jw_kint(w, "count", (long long)ranking->facets[f].values[i].count);
+            med_jw_object_end(w);
+        }
+        med_jw_array_end(w);
+    }
+    med_jw_object_end(w);
+}
+
 void answer_json(const struct view *view, const struct search_params *params,
     const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out)
 {
@@ -148,7 +171,10 @@ void answer_json(const struct view *view, const struct search_params *params,
     if (manifest->last_input.len) med_jw_kstr(&w, "last_input", manifest->last_input);
     med_jw_kint(&w, "total", (long long)ranking->total);
     med_jw_kcstr(&w, "total_relation", ranking->total_exact ? "eq" : "gte");
+    if (ranking->suggestion.len) med_jw_kstr(&w, "suggestion", ranking->suggestion);
+    if (ranking->searched.len) med_jw_kstr(&w, "searched", ranking->searched);
     if (params->explain) times_json(answer, &w);
+    facets_json(params, ranking, &w);
     med_jw_key(&w, "results");
     med_jw_array(&w);
     for (size_t i = 0; i < answer->count; i++)

@@ -86,6 +86,15 @@ void answer_text(const struct view *view, const struct search_params *params,
     const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out)
 {
     const struct med_ranking *ranking = answer->ranking;
+    for (size_t i = 0; i < ranking->notice_count; i++) {
+        one_line(ranking->notices[i], out);
+        med_buf_putc(out, '\n');
+    }
+    if (ranking->suggestion.len && !ranking->searched.len) {
+        med_buf_puts(out, "Did you mean: ");
+        one_line(ranking->suggestion, out);
+        med_buf_putc(out, '\n');
+    }
     if (answer->count == 0) {
         med_buf_puts(out, ranking->count ? "No results behind this offset.\n"
                                          : "No results. Try other words or fewer filters.\n");

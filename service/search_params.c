@@ -13,6 +13,8 @@ typedef enum med_code (*param_setter)(
 #define JSON_NUMBER (1u << MED_JSON_NUMBER)
 #define JSON_BOOL (1u << MED_JSON_BOOL)
 #define JSON_LIST (1u << MED_JSON_ARRAY | JSON_TEXT)
+#define FACET_VALUES_DEFAULT 10u
+#define FACET_VALUES_MAX 100u
 
 struct param_row {
     const char *name;
@@ -227,6 +229,81 @@ static enum med_code set_evidence(struct search_params *p, struct med_str v, str
         &p->request.filter.evidence_mask, err);
 }
 
+/* Values of documents may hold commas ("Diabetes Mellitus, Type 2"): they are separated by
+ * semicolons. */
+static enum med_code set_values(
+    struct search_list *list, struct med_str v, struct med_str_list *ret_list, struct med_err *err)
+{
+    size_t count = 0;
+    for (size_t at = 0, end; at <= v.len; at = end + 1) {
+        for (end = at; end < v.len && v.ptr[end] != ';';) end++;
+        struct med_str value = med_str_trim(med_str_sub(v, at, end));
+        if (value.len == 0) return wrong(err, "one or more values, separated by semicolons,", v);
+        if (!med_utf8_valid(value.ptr, value.len)) return wrong(err, "valid UTF-8", value);
+        if (count == SEARCH_LIST_VALUES_MAX)
+            return med_fail(
+                err, MED_E_LIMIT, "at most %d values are accepted", SEARCH_LIST_VALUES_MAX);
+        list->values[count++] = value;
+    }
+    *ret_list = (struct med_str_list){.items = list->values, .count = count};
+    return MED_OK;
+}
+
+static enum med_code set_type(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    return set_values(&p->types, v, &p->request.filter.types, err);
+}
+
+static enum med_code set_journal(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    return set_values(&p->journals, v, &p->request.filter.journals, err);
+}
+
+static enum med_code set_language(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    return set_values(&p->languages, v, &p->request.filter.languages, err);
+}
+
+static enum med_code set_mesh(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    return set_values(&p->mesh, v, &p->request.filter.mesh, err);
+}
+
+static enum med_code set_state(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    int at = either(v, "only", "exclude");
+    if (at < 0) return wrong(err, "only or exclude", v);
+    if (at == 0) p->request.filter.flags_all |= MED_FLAG_RETRACTED;
+    if (at == 1) p->request.filter.flags_none |= MED_FLAG_RETRACTED;
+    return MED_OK;
+}
+
+static enum med_code set_sort(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    int at = either(v, "relevance", "date");
+    if (at < 0) return wrong(err, "relevance or date", v);
+    p->request.sort = at ? MED_SORT_DATE : MED_SORT_RELEVANCE;
+    return MED_OK;
+}
+
+static const char *facet_name(unsigned value)
+{
+    return med_facet_name((enum med_facet)value);
+}
+
+static enum med_code set_facets(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    return set_mask(v, facet_name, MED_FACET_COUNT,
+        "facet (year, type, journal, mesh, language, source, evidence; several separated by "
+        "commas)",
+        &p->request.facet_mask, err);
+}
+
+static enum med_code set_facet_limit(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    return whole(v, 1, FACET_VALUES_MAX, &p->request.facet_values, err);
+}
+
 /* --- the table --- */
 
 static const struct param_row rows[] = {
@@ -244,6 +321,14 @@ static const struct param_row rows[] = {
     {"year", true, JSON_TEXT | JSON_NUMBER, "a year or a range such as \"2015..2020\"", set_year},
     {"source", true, JSON_LIST, "a word or a list of words", set_source},
     {"evidence", true, JSON_LIST, "a word or a list of words", set_evidence},
+    {"type", true, JSON_LIST, "a value or a list of values", set_type},
+    {"journal", true, JSON_LIST, "a value or a list of values", set_journal},
+    {"language", true, JSON_LIST, "a value or a list of values", set_language},
+    {"mesh", true, JSON_LIST, "a value or a list of values", set_mesh},
+    {"retracted", true, JSON_TEXT, "a word", set_state},
+    {"sort", false, JSON_TEXT, "a word", set_sort},
+    {"facets", false, JSON_LIST, "a word or a list of words", set_facets},
+    {"facet_limit", false, JSON_NUMBER, "a whole number", set_facet_limit},
     {"exclude_retracted", true, JSON_BOOL, "true or false", set_retracted},
     {"has_abstract", true, JSON_BOOL, "true or false", set_abstract},
 };
@@ -253,6 +338,7 @@ _Static_assert(ROW_COUNT <= 32, "seen is a mask of 32");
 void search_params_init(struct search_params *params)
 {
     *params = (struct search_params){.request = MED_SEARCH_REQUEST_DEFAULT};
+    params->request.facet_values = FACET_VALUES_DEFAULT;
 }
 
 static const struct param_row *find(struct med_str name)
@@ -278,8 +364,9 @@ static enum med_code unknown(struct med_str name, struct med_err *err)
             name.ptr ? name.ptr : "", near);
     return med_fail(err, MED_E_USAGE,
         "unknown parameter \"%.*s\"; known are query, limit, offset, mode, group_by, "
-        "response_format, fusion, fusion_weight, authority_weight, explain, year, source, "
-        "evidence, exclude_retracted, has_abstract",
+        "response_format, fusion, fusion_weight, authority_weight, explain, sort, facets, "
+        "facet_limit, year, source, evidence, type, journal, language, mesh, retracted, "
+        "exclude_retracted, has_abstract",
         len, name.ptr ? name.ptr : "");
 }
 
@@ -305,18 +392,18 @@ enum med_code search_params_set(
 
 /* --- JSON --- */
 
-static enum med_code list_text(const struct med_json *list, struct med_arena *arena,
+static enum med_code list_text(const struct med_json *list, char separator, struct med_arena *arena,
     struct med_str *ret_text, struct med_err *err)
 {
     struct med_buf joined;
     med_buf_init(&joined, MED_QUERY_BYTES_MAX);
     for (const struct med_json *item = med_json_first(list); item; item = med_json_next(item)) {
         struct med_str word = med_json_string(item);
-        if (med_json_type(item) != MED_JSON_STRING || memchr(word.ptr, ',', word.len)) {
+        if (med_json_type(item) != MED_JSON_STRING || memchr(word.ptr, separator, word.len)) {
             med_buf_free(&joined);
             return med_fail(err, MED_E_INVALID, "a list of words expected");
         }
-        if (item != med_json_first(list)) med_buf_putc(&joined, ',');
+        if (item != med_json_first(list)) med_buf_putc(&joined, separator);
         med_buf_append_str(&joined, word);
     }
     enum med_code code = med_buf_status(&joined, err);
@@ -327,14 +414,14 @@ static enum med_code list_text(const struct med_json *list, struct med_arena *ar
 }
 
 /* A JSON value as the text that the setters take. */
-static enum med_code value_text(const struct med_json *v, struct med_arena *arena,
+static enum med_code value_text(const struct med_json *v, char separator, struct med_arena *arena,
     struct med_str *ret_text, struct med_err *err)
 {
     long long n;
     const char *text = NULL;
     switch (med_json_type(v)) {
     case MED_JSON_STRING: *ret_text = med_json_string(v); return MED_OK;
-    case MED_JSON_ARRAY: return list_text(v, arena, ret_text, err);
+    case MED_JSON_ARRAY: return list_text(v, separator, arena, ret_text, err);
     case MED_JSON_BOOL: text = med_json_bool(v) ? "true" : "false"; break;
     case MED_JSON_NUMBER:
         text = med_json_int(v, -(1ll << 53), 1ll << 53, &n)
@@ -347,6 +434,13 @@ static enum med_code value_text(const struct med_json *v, struct med_arena *aren
     }
     *ret_text = med_str_of(text);
     return MED_OK;
+}
+
+static char separator_of(const struct param_row *row)
+{
+    bool values = row->set == set_type || row->set == set_journal || row->set == set_language ||
+                  row->set == set_mesh;
+    return values ? ';' : ',';
 }
 
 static enum med_code apply_member(struct search_params *params, const struct med_json *member,
@@ -363,7 +457,7 @@ static enum med_code apply_member(struct search_params *params, const struct med
     if (!(row->json_types & 1u << type))
         return med_fail(err, MED_E_INVALID, "%s: %s expected, not %s", row->name, row->expects,
             med_json_type_name(type));
-    enum med_code code = value_text(member, arena, &text, err);
+    enum med_code code = value_text(member, separator_of(row), arena, &text, err);
     if (code) {
         med_err_prefix(err, "%s", row->name);
         return code;
@@ -418,5 +512,14 @@ void search_params_canonical(const struct search_params *params, struct med_buf 
         (int)r->fusion, (int)r->group, r->limit, r->offset, r->fusion_weight, r->authority_weight,
         f->year_min, f->year_max, f->source_mask, f->evidence_mask, f->flags_all, f->flags_none,
         params->detailed, params->explain);
+    med_buf_printf(out, "%d %u %u ", (int)r->sort, r->facet_mask, r->facet_values);
+    const struct med_str_list *lists[] = {&f->types, &f->journals, &f->languages, &f->mesh};
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
+        for (size_t i = 0; i < lists[l]->count; i++) {
+            med_buf_append_str(out, lists[l]->items[i]);
+            med_buf_putc(out, ';');
+        }
+        med_buf_putc(out, ' ');
+    }
     med_buf_append_str(out, r->query);
 }

@@ -6,8 +6,16 @@
 #include "common/json.h"
 #include "index/search.h"
 
+#define SEARCH_LIST_VALUES_MAX 32
+
+struct search_list {
+    struct med_str values[SEARCH_LIST_VALUES_MAX];
+};
+
+/* The request's filter points into the lists: not to be copied. */
 struct search_params {
     struct med_search_request request;
+    struct search_list types, journals, languages, mesh;
     bool detailed, explain;
     uint32_t seen; /* rows of the table that were given */
 };
