@@ -16,6 +16,10 @@ static enum med_code open_parts(const struct options *options, enum workspace_ne
     char docs[MED_PATH_MAX];
     code = med_path_join(docs, med_data_path(w->data), "docs", err);
     if (code) return code;
+    if (!create && !med_path_exists(docs))
+        return med_fail(err, MED_E_NOT_FOUND,
+            "there are no documents in %s yet: `medicus ingest --data %s FILE...` adds some",
+            options->data, options->data);
     code =
         med_store_open(docs, create ? MED_STORE_READ_WRITE : MED_STORE_READ_ONLY, &w->store, err);
     if (code) return code;
