@@ -9,6 +9,11 @@
  * deadline with the clock and shuts the socket down, which makes libmicrohttpd close it. The list
  * of connections has one lock, taken when one comes or goes and by the reaper.
  *
+ * Each I/O thread runs a libmicrohttpd daemon of its own in external mode: it polls, accepts from
+ * the shared socket and calls MHD_run, which never blocks. libmicrohttpd 0.9.75's own event loop
+ * waits again, without a timeout, whenever exactly 128 events arrive at once, and so can hang for
+ * good.
+ *
  * libmicrohttpd unescapes targets, accepts conflicting framing and hides stray bytes. It is told
  * not to unescape; the target is copied when the request line is complete; the application's gate
  * sees every header field. */
@@ -33,9 +38,18 @@
 #define CONNECTION_MEMORY_BYTES (48 * MED_KIB) /* request line and header fields */
 #define SWALLOWED_BODIES 16 /* of a refused request, so that the client can read the answer */
 #define REAP_EVERY_MS 200
+#define ACCEPTED_AT_ONCE 16   /* by one thread, so that a burst is shared */
 #define FRESH_GRACE_MS 250    /* at a stop, for connections that have not said anything yet */
 #define LOOK_FOR_ENDS_EVERY 5 /* turns of the reaper */
 #define REAPED UINT64_MAX
+
+struct io_thread {
+    struct http_server *server;
+    struct MHD_Daemon *daemon;
+    int wake_fd;
+    pthread_t thread;
+    bool runs;
+};
 
 enum phase { PHASE_FRESH, PHASE_BUSY, PHASE_IDLE };
 
@@ -52,6 +66,7 @@ enum step { STEP_HEADER, STEP_BODY, STEP_WORKING, STEP_ANSWERED, STEP_SENT };
 
 struct exchange {
     struct http_server *server;
+    struct io_thread *io;
     struct MHD_Connection *mhd;
     struct connection *connection;
     enum step step;
@@ -68,9 +83,12 @@ struct http_server {
     struct http_options options;
     const struct http_app *app;
     struct listener listener;
-    struct MHD_Daemon *daemon;
     struct worker_pool *pool;
-    int wake_fd;
+    struct io_thread *io;
+    int wake_fd;         /* of the main thread */
+    atomic_bool io_open; /* for connections: http_server_run has begun */
+    atomic_bool io_stop;
+    atomic_uint drained; /* I/O threads that will not accept any more */
     pthread_t reaper;
     bool reaper_runs;
     atomic_bool reaper_stop, draining;
@@ -104,6 +122,12 @@ void http_response_header(struct http_response *r, const char *name, const char 
     r->header_count++;
 }
 
+static void wake(int fd)
+{
+    uint64_t one = 1;
+    (void)!write(fd, &one, sizeof one);
+}
+
 static void set_deadline(struct connection *c, uint64_t ms)
 {
     if (!c) return;
@@ -125,7 +149,7 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
 static void on_connection(
     void *cls, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode what)
 {
-    struct http_server *s = cls;
+    struct http_server *s = ((struct io_thread *)cls)->server;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         struct connection *c = med_calloc(1, sizeof *c);
         const union MHD_ConnectionInfo *info =
@@ -222,11 +246,13 @@ static size_t keep_escaped(void *cls, struct MHD_Connection *mhd, char *text)
 /* The request line is complete. NULL when out of memory: on_request then closes the connection. */
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
-    struct http_server *s = cls;
+    struct io_thread *io = cls;
+    struct http_server *s = io->server;
     struct exchange *x = med_calloc(1, sizeof *x);
     if (!x) return NULL;
     struct med_str target = med_str_of(uri);
     x->server = s;
+    x->io = io;
     x->mhd = mhd;
     x->uri = uri;
     x->connection = connection_of(mhd);
@@ -367,6 +393,15 @@ static enum MHD_Result on_body(struct exchange *x, const char *data, size_t len)
     return MHD_YES;
 }
 
+/* libmicrohttpd does not end a wait for this by itself in external mode. x may be gone afterwards.
+ */
+static void resume(struct exchange *x)
+{
+    int wake_fd = x->io->wake_fd;
+    MHD_resume_connection(x->mhd);
+    wake(wake_fd);
+}
+
 static enum MHD_Result on_complete(struct exchange *x)
 {
     struct http_server *s = x->server;
@@ -385,7 +420,7 @@ static enum MHD_Result on_complete(struct exchange *x)
     MHD_suspend_connection(x->mhd);
     if (!worker_pool_submit(s->pool, x)) {
         app->overloaded(app->ctx, &x->request, &x->response);
-        MHD_resume_connection(x->mhd);
+        resume(x);
     }
     return MHD_YES;
 }
@@ -398,7 +433,7 @@ static void on_worker(void *ctx, void *state, void *job)
     x->request.queued_ns = begin - x->request.queued_ns;
     s->app->work(s->app->ctx, state, &x->request, &x->response);
     x->request.work_ns = med_now_ns() - begin;
-    MHD_resume_connection(x->mhd);
+    resume(x);
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
@@ -457,23 +492,95 @@ static void worker_state_free(void *ctx, void *state)
     s->app->worker_free(s->app->ctx, state);
 }
 
-static enum med_code start_daemon(struct http_server *s, struct med_err *err)
+/* --- I/O threads --- */
+
+static void refuse_connection(struct http_server *s, int fd)
 {
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
-                     MHD_USE_NO_LISTEN_SOCKET;
-    /* The accepting thread keeps the real limit; libmicrohttpd divides its own among threads. */
-    unsigned limit = (unsigned)s->options.connections_max * s->options.io_threads + 64;
-    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_THREAD_POOL_SIZE,
-        s->options.io_threads, MHD_OPTION_CONNECTION_LIMIT, limit,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_URI_LOG_CALLBACK, on_request_line,
-        s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_END);
-    if (!s->daemon)
+    send_raw(fd, "503 Service Unavailable\r\nRetry-After: 1",
+        "{\"type\":\"/problems/overloaded\",\"title\":\"Too many requests at once\",\"status\":503,"
+        "\"detail\":\"too many connections\",\"next\":\"Wait for the seconds in Retry-After, then "
+        "try again.\"}\n");
+    close(fd);
+    atomic_fetch_add(&s->refused, 1);
+}
+
+/* Takes up to `most` of those who wait; false when nobody is left. */
+static bool accept_some(struct io_thread *io, size_t most)
+{
+    struct http_server *s = io->server;
+    for (size_t i = 0; i < most;) {
+        int fd = listener_accept(&s->listener);
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
+        if (fd < 0) {
+            /* Out of descriptors or memory: those who wait must wait a little longer. */
+            if (errno != EAGAIN) usleep(20000);
+            return false;
+        }
+        i++;
+        if (atomic_fetch_add(&s->open_count, 1) >= s->options.connections_max) {
+            atomic_fetch_sub(&s->open_count, 1);
+            refuse_connection(s, fd);
+            continue;
+        }
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof peer;
+        (void)getpeername(fd, (struct sockaddr *)&peer, &len);
+        atomic_fetch_add(&s->accepted, 1);
+        /* It closes fd when it fails. */
+        if (MHD_add_connection(io->daemon, fd, (struct sockaddr *)&peer, len) != MHD_YES)
+            atomic_fetch_sub(&s->open_count, 1);
+    }
+    return true;
+}
+
+static void *io_main(void *arg)
+{
+    struct io_thread *io = arg;
+    struct http_server *s = io->server;
+    int epoll_fd = MHD_get_daemon_info(io->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    bool accepting = true; /* until the server drains */
+    while (!atomic_load(&s->io_stop)) {
+        MHD_UNSIGNED_LONG_LONG ms;
+        uint64_t count;
+        bool take = accepting && atomic_load(&s->io_open);
+        bool busy = MHD_get_timeout(io->daemon, &ms) == MHD_YES && ms == 0;
+        struct pollfd fds[3] = {{.fd = epoll_fd, .events = POLLIN},
+            {.fd = io->wake_fd, .events = POLLIN},
+            {.fd = take ? s->listener.fd : -1, .events = POLLIN}};
+        int ready = poll(fds, 3, busy ? 0 : 1000);
+        if (ready > 0 && fds[1].revents) (void)!read(io->wake_fd, &count, sizeof count);
+        if (accepting && atomic_load(&s->draining)) {
+            while (accept_some(io, ACCEPTED_AT_ONCE)) {
+            }
+            accepting = false;
+            atomic_fetch_add(&s->drained, 1);
+        }
+        if (accepting && take && ready > 0 && fds[2].revents)
+            (void)accept_some(io, ACCEPTED_AT_ONCE);
+        MHD_run(io->daemon);
+    }
+    return NULL;
+}
+
+static enum med_code start_daemon(struct io_thread *io, struct med_err *err)
+{
+    struct http_server *s = io->server;
+    unsigned flags =
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET;
+    io->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, io, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)s->options.connections_max + 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, io, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        io, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, io, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_escaped, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    if (!io->daemon)
         return med_fail(err, MED_E_INTERNAL,
-            "libmicrohttpd does not start; are there enough file "
-            "descriptors and threads?");
+            "libmicrohttpd does not start; are there enough file descriptors?");
+    io->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (io->wake_fd < 0) return med_fail_errno(err, errno, "cannot make an event descriptor");
+    int failed = pthread_create(&io->thread, NULL, io_main, io);
+    if (failed) return med_fail_errno(err, failed, "cannot start a thread");
+    io->runs = true;
     return MED_OK;
 }
 
@@ -481,6 +588,8 @@ static enum med_code start(struct http_server *s, struct med_err *err)
 {
     s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (s->wake_fd < 0) return med_fail_errno(err, errno, "cannot make an event descriptor");
+    s->io = med_calloc(s->options.io_threads, sizeof *s->io);
+    if (!s->io) return med_fail(err, MED_E_NOMEM, "out of memory for the server");
     struct worker_pool_options pool = {.threads = s->options.workers,
         .depth = s->options.queue_depth,
         .ctx = s,
@@ -488,7 +597,10 @@ static enum med_code start(struct http_server *s, struct med_err *err)
         .state_free = worker_state_free,
         .run = on_worker};
     enum med_code code = worker_pool_new(&pool, &s->pool, err);
-    if (!code) code = start_daemon(s, err);
+    for (unsigned i = 0; !code && i < s->options.io_threads; i++) {
+        s->io[i] = (struct io_thread){.server = s, .wake_fd = -1};
+        code = start_daemon(&s->io[i], err);
+    }
     if (code) return code;
     int failed = pthread_create(&s->reaper, NULL, reaper_main, s);
     if (failed) return med_fail_errno(err, failed, "cannot start a thread");
@@ -521,42 +633,6 @@ const char *http_server_address(const struct http_server *s)
     return s->listener.address;
 }
 
-static void refuse_connection(struct http_server *s, int fd)
-{
-    send_raw(fd, "503 Service Unavailable\r\nRetry-After: 1",
-        "{\"type\":\"/problems/overloaded\",\"title\":\"Too many requests at once\",\"status\":503,"
-        "\"detail\":\"too many connections\",\"next\":\"Wait for the seconds in Retry-After, then "
-        "try again.\"}\n");
-    close(fd);
-    atomic_fetch_add(&s->refused, 1);
-}
-
-/* Takes everybody who waits. */
-static void accept_all(struct http_server *s)
-{
-    for (;;) {
-        int fd = listener_accept(&s->listener);
-        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
-        if (fd < 0) {
-            /* Out of descriptors or memory: those who wait must wait a little longer. */
-            if (errno != EAGAIN) usleep(20000);
-            return;
-        }
-        if (atomic_load(&s->open_count) >= s->options.connections_max) {
-            refuse_connection(s, fd);
-            continue;
-        }
-        struct sockaddr_storage peer = {0};
-        socklen_t len = sizeof peer;
-        (void)getpeername(fd, (struct sockaddr *)&peer, &len);
-        atomic_fetch_add(&s->open_count, 1);
-        atomic_fetch_add(&s->accepted, 1);
-        /* It closes fd when it fails. */
-        if (MHD_add_connection(s->daemon, fd, (struct sockaddr *)&peer, len) != MHD_YES)
-            atomic_fetch_sub(&s->open_count, 1);
-    }
-}
-
 /* Connections that owe or are about to owe an answer. */
 static size_t count_busy(struct http_server *s, bool grace)
 {
@@ -574,27 +650,28 @@ static size_t count_busy(struct http_server *s, bool grace)
 
 static void drain(struct http_server *s)
 {
-    accept_all(s);
-    listener_close(&s->listener);
-    atomic_store(&s->draining, true);
     uint64_t begin = med_now_ns();
     unsigned quiet = 0;
+    atomic_store(&s->draining, true);
+    for (unsigned i = 0; i < s->options.io_threads; i++) wake(s->io[i].wake_fd);
     while (quiet < 3) {
         uint64_t passed_ms = (med_now_ns() - begin) / 1000000;
         if (passed_ms > s->options.stop_deadline_ms) break;
-        quiet = count_busy(s, passed_ms < FRESH_GRACE_MS) ? 0 : quiet + 1;
         usleep(10000);
+        if (atomic_load(&s->drained) < s->options.io_threads) continue;
+        listener_close(&s->listener);
+        quiet = count_busy(s, passed_ms < FRESH_GRACE_MS) ? 0 : quiet + 1;
     }
 }
 
 enum med_code http_server_run(struct http_server *s, const atomic_bool *stop, struct med_err *err)
 {
+    atomic_store(&s->io_open, true);
+    for (unsigned i = 0; i < s->options.io_threads; i++) wake(s->io[i].wake_fd);
     while (!atomic_load(stop)) {
-        struct pollfd fds[2] = {
-            {.fd = s->listener.fd, .events = POLLIN}, {.fd = s->wake_fd, .events = POLLIN}};
-        int ready = poll(fds, 2, 1000);
-        if (ready < 0 && errno != EINTR) return med_fail_errno(err, errno, "cannot poll");
-        if (ready > 0 && fds[0].revents) accept_all(s);
+        struct pollfd fd = {.fd = s->wake_fd, .events = POLLIN};
+        if (poll(&fd, 1, 1000) < 0 && errno != EINTR)
+            return med_fail_errno(err, errno, "cannot poll");
     }
     drain(s);
     return MED_OK;
@@ -602,8 +679,7 @@ enum med_code http_server_run(struct http_server *s, const atomic_bool *stop, st
 
 void http_server_wake(struct http_server *s)
 {
-    uint64_t one = 1;
-    (void)!write(s->wake_fd, &one, sizeof one);
+    wake(s->wake_fd);
 }
 
 struct http_stats http_server_stats(const struct http_server *s)
@@ -620,14 +696,24 @@ void http_server_free(struct http_server **server)
     struct http_server *s = *server;
     *server = NULL;
     if (!s) return;
-    listener_close(&s->listener);
+    /* Workers first: a daemon must not be stopped while connections are suspended. */
+    if (s->pool) worker_pool_stop(s->pool);
+    atomic_store(&s->io_stop, true);
+    for (unsigned i = 0; s->io && i < s->options.io_threads; i++) {
+        if (!s->io[i].runs) continue;
+        wake(s->io[i].wake_fd);
+        pthread_join(s->io[i].thread, NULL);
+    }
     atomic_store(&s->reaper_stop, true);
     if (s->reaper_runs) pthread_join(s->reaper, NULL);
-    /* Workers first: libmicrohttpd must not be stopped while connections are suspended. */
-    if (s->pool) worker_pool_stop(s->pool);
-    if (s->daemon) MHD_stop_daemon(s->daemon);
+    for (unsigned i = 0; s->io && i < s->options.io_threads; i++) {
+        if (s->io[i].daemon) MHD_stop_daemon(s->io[i].daemon);
+        if (s->io[i].daemon && s->io[i].wake_fd >= 0) close(s->io[i].wake_fd);
+    }
+    listener_close(&s->listener);
     worker_pool_free(&s->pool);
     if (s->wake_fd >= 0) close(s->wake_fd);
     pthread_mutex_destroy(&s->mutex);
+    med_free(s->io);
     med_free(s);
 }

@@ -1,6 +1,6 @@
 /* HTTP/1.1 over libmicrohttpd: sockets, framing, deadlines, threads. It knows nothing of searches.
  *
- * Threads: one accepts (the caller of http_server_run), a few read and write sockets, a bounded
+ * Threads: a few accept, read and write sockets, the caller of http_server_run waits, a bounded
  * pool computes (worker_pool.h), one reaps connections that miss a deadline. A request travels:
  *
  *   header complete -> app.begin (I/O thread)  refuse at once, or take the body

@@ -147,6 +147,26 @@ class SlowClients(WithServer):
             sock.close()
 
 
+class Burst(WithServer):
+    def test_hundreds_of_connections_that_speak_at_once(self):
+        """libmicrohttpd's own event loop hangs when exactly 128 events arrive together."""
+        for count in (127, 128, 129, 256, 512):
+            sockets = [socket.create_connection(("127.0.0.1", self.server.port), timeout=HANG)
+                       for _ in range(count)]
+            for path in (b"/livez", b"/v1/search?q=asthma", b"/livez"):
+                for sock in sockets:
+                    sock.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+                for sock in sockets:
+                    data = sock.recv(1 << 16)
+                    head, _, body = data.partition(b"\r\n\r\n")
+                    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                    while len(body) < length:
+                        body += sock.recv(1 << 16)
+                    self.assertIn(head.split()[1], (b"200", b"503"))
+            for sock in sockets:
+                sock.close()
+
+
 class Crowd(WithServer):
     flags = ("--threads", "1", "--queue-depth", "1", "--connections", "64")
 
