@@ -1,5 +1,6 @@
 /* From ordinals to what a caller reads: documents, passages, snippets; and fetch. */
-#include "index/internal.h"
+#include "index/match.h"
+#include "index/spell.h"
 
 #include "common/clock.h"
 
@@ -78,6 +79,45 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     return code;
 }
 
+static enum med_code understand_and_rank(const struct med_index *index,
+    struct med_searcher *searcher, const struct med_search_request *request,
+    struct med_arena *arena, struct query *query, struct med_ranking *ranking, struct med_err *err)
+{
+    uint64_t start = med_now_ns();
+    enum med_code code = query_understand(searcher->analyzer, request, arena, query, err);
+    ranking->ns.analyse = med_now_ns() - start;
+    if (!code) code = rank_query(index, searcher, request, query, arena, ranking, err);
+    return code;
+}
+
+/* Offers the query in its right spelling. When nothing was found, what that finds is the answer,
+ * and says so. */
+static enum med_code mind_spelling(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, struct med_arena *arena, struct query *query,
+    struct med_ranking **ranking, struct med_err *err)
+{
+    struct med_str suggestion;
+    if (request->literal) return MED_OK;
+    enum med_code code = spell_suggest(index, searcher, request, query, arena, &suggestion, err);
+    if (code || !suggestion.len) return code;
+    (*ranking)->suggestion = suggestion;
+    if ((*ranking)->count) return MED_OK;
+    struct med_search_request corrected = *request;
+    struct query corrected_query;
+    struct med_ranking *second = med_arena_calloc(arena, 1, sizeof *second);
+    if (!second) return out_of_memory(err);
+    corrected.query = suggestion;
+    code = understand_and_rank(index, searcher, &corrected, arena, &corrected_query, second, err);
+    if (code || second->count == 0) return code;
+    second->suggestion = second->searched = suggestion;
+    *ranking = second;
+    *query = corrected_query;
+    return notice_add(second, arena, err,
+        "nothing was found for \"%.*s\"; these are results for \"%.*s\"",
+        (int)(request->query.len < 100 ? request->query.len : 100), request->query.ptr,
+        (int)(suggestion.len < 100 ? suggestion.len : 100), suggestion.ptr);
+}
+
 enum med_code med_search(const struct med_index *index, struct med_searcher *searcher,
     const struct med_search_request *request, struct med_arena *arena,
     struct med_answer **ret_answer, struct med_err *err)
@@ -87,10 +127,8 @@ enum med_code med_search(const struct med_index *index, struct med_searcher *sea
     if (!answer || !ranking) return out_of_memory(err);
     struct query query;
     struct med_snapshot *snapshot = NULL;
-    uint64_t t0 = med_now_ns();
-    enum med_code code = query_understand(searcher->analyzer, request, arena, &query, err);
-    ranking->ns.analyse = med_now_ns() - t0;
-    if (!code) code = rank_query(index, searcher, request, &query, arena, ranking, err);
+    enum med_code code = understand_and_rank(index, searcher, request, arena, &query, ranking, err);
+    if (!code) code = mind_spelling(index, searcher, request, arena, &query, &ranking, err);
     uint64_t t1 = med_now_ns();
     if (!code) code = med_snapshot_open(index->store, &snapshot, err);
     if (code) return code;

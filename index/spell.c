@@ -1,4 +1,7 @@
+/* Spelling. See spell.h. */
 #include "index/spell.h"
+
+#include "common/mem.h"
 
 #define WORD_BYTES_MAX 64u
 
@@ -31,4 +34,236 @@ unsigned spell_distance(struct med_str a, struct med_str b, unsigned cap)
     }
     unsigned d = rows[a.len % 3][b.len];
     return d < cap ? d : cap;
+}
+
+/* --- suggestions --- */
+
+#define WORD_BYTES_MIN 4u
+#define LONG_WORD_BYTES 7u
+#define SAMPLE_DOCS 5u
+
+struct correction {
+    size_t start, end; /* in the query */
+    struct med_str term, word;
+    uint64_t df;
+    unsigned distance;
+};
+
+struct speller {
+    const struct med_index *index;
+    struct med_searcher *searcher;
+    struct med_arena *arena;
+    struct med_str query;
+    struct correction found[MED_SPELL_WORDS_MAX];
+    size_t found_count;
+};
+
+static enum med_code out_of_memory(struct med_err *err)
+{
+    return med_fail(err, MED_E_NOMEM, "the search needs more memory than one request may use");
+}
+
+static bool is_word(struct med_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (lower(s.ptr[i]) < 'a' || lower(s.ptr[i]) > 'z') return false;
+    }
+    return s.len >= WORD_BYTES_MIN && s.len <= WORD_BYTES_MAX;
+}
+
+static uint64_t frequency(const struct med_index *x, struct med_str term)
+{
+    uint64_t sum = 0;
+    for (uint32_t s = 0; s < x->segment_count; s++) {
+        uint32_t ordinal, df;
+        if (med_lex_find(x->segments[s]->lex, term, &ordinal, &df)) sum += df;
+    }
+    return sum;
+}
+
+/* Keeps the candidate when it is nearer than the best, or as near and more frequent. */
+static enum med_code consider(struct speller *k, struct med_str typed, uint64_t typed_df,
+    struct med_str candidate, unsigned cap, struct correction *best, struct med_err *err)
+{
+    unsigned limit = best->term.len ? best->distance + 1 : cap + 1;
+    unsigned d = spell_distance(typed, candidate, limit);
+    if (d == 0 || d >= limit) return MED_OK;
+    uint64_t df = frequency(k->index, candidate);
+    if (df < MED_SPELL_RATIO_MIN * typed_df || df == 0) return MED_OK;
+    if (best->term.len && d == best->distance && df <= best->df) return MED_OK;
+    if (!med_arena_str(k->arena, candidate, &best->term)) return out_of_memory(err);
+    best->df = df;
+    best->distance = d;
+    return MED_OK;
+}
+
+/* Terms of a lexicon that begin with the same letter. */
+static enum med_code scan(struct speller *k, const struct med_lex *lex, struct med_str typed,
+    uint64_t typed_df, unsigned cap, struct correction *best, struct med_err *err)
+{
+    struct med_buf term;
+    char next = (char)(typed.ptr[0] + 1);
+    uint32_t from, to;
+    enum med_code code = med_lex_lower_bound(lex, med_str_sub(typed, 0, 1), &from, err);
+    if (!code) code = med_lex_lower_bound(lex, (struct med_str){&next, 1}, &to, err);
+    if (code) return code;
+    med_buf_init(&term, MED_KIB);
+    for (uint32_t i = from; !code && i < to; i++) {
+        med_buf_reset(&term);
+        code = med_lex_term_at(lex, i, &term, NULL, err);
+        if (!code && is_word(med_buf_str(&term)))
+            code = consider(k, typed, typed_df, med_buf_str(&term), cap, best, err);
+    }
+    med_buf_free(&term);
+    return code;
+}
+
+/* What the scan does not see: a wrong first letter that is one too many, or swapped. */
+static enum med_code try_beginnings(struct speller *k, struct med_str typed, uint64_t typed_df,
+    unsigned cap, struct correction *best, struct med_err *err)
+{
+    char swapped[WORD_BYTES_MAX];
+    memcpy(swapped, typed.ptr, typed.len);
+    swapped[0] = typed.ptr[1];
+    swapped[1] = typed.ptr[0];
+    struct med_str with_swap = {.ptr = swapped, .len = typed.len};
+    enum med_code code =
+        consider(k, typed, typed_df, med_str_sub(typed, 1, typed.len), cap, best, err);
+    return code ? code : consider(k, typed, typed_df, with_swap, cap, best, err);
+}
+
+/* The word of the text whose stem is the term and that is nearest to what was typed. */
+static enum med_code nearest_surface(struct speller *k, struct med_str text,
+    struct med_str typed_word, struct correction *c, unsigned *best, struct med_err *err)
+{
+    const struct med_token *tokens;
+    size_t count;
+    enum med_code code = med_analyze(k->searcher->analyzer, text, &tokens, &count, err);
+    for (size_t i = 0; !code && i < count; i++) {
+        struct med_str word = med_str_sub(text, tokens[i].start, tokens[i].end);
+        if (!med_str_eq(tokens[i].term, c->term) || !is_word(word)) continue;
+        unsigned d = spell_distance(typed_word, word, WORD_BYTES_MAX);
+        if (d >= *best) continue;
+        *best = d;
+        char *copy = med_arena_strndup(k->arena, word.ptr, word.len);
+        if (!copy) return out_of_memory(err);
+        for (size_t b = 0; b < word.len; b++) copy[b] = lower(copy[b]);
+        c->word = (struct med_str){.ptr = copy, .len = word.len};
+    }
+    return code;
+}
+
+/* Reads a few documents with the stem. */
+static enum med_code find_surface(
+    struct speller *k, struct med_str typed_word, struct correction *c, struct med_err *err)
+{
+    struct med_snapshot *snapshot = NULL;
+    struct med_arena *scratch = NULL;
+    unsigned best = WORD_BYTES_MAX;
+    enum med_code code = med_snapshot_open(k->index->store, &snapshot, err);
+    if (!code) code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &scratch, err);
+    for (uint32_t s = 0; !code && s < k->index->segment_count && !c->word.len; s++) {
+        const struct med_segment *segment = k->index->segments[s];
+        struct med_hit hits[SAMPLE_DOCS];
+        struct med_lex_term term = {.weight = 1};
+        size_t count = 0;
+        if (!med_lex_find(segment->lex, c->term, &term.ordinal, NULL)) continue;
+        struct med_lex_query q = {.terms = &term,
+            .term_count = 1,
+            .k1 = MED_BM25_K1_DEFAULT,
+            .b = MED_BM25_B_DEFAULT,
+            .avg_len = 100};
+        code = med_lex_search(segment->lex, k->searcher->scratch, &q, (struct med_filter){0},
+            segment->chunk_doc, SAMPLE_DOCS, hits, &count, err);
+        for (size_t i = 0; !code && i < count; i++) {
+            struct med_doc *doc;
+            struct med_text *text;
+            uint32_t d = segment->chunk_doc[hits[i].chunk];
+            med_arena_reset(scratch);
+            code = med_snapshot_get_version(snapshot, med_segment_doc_id(segment, d),
+                segment->docs[d].version, scratch, &doc, err);
+            if (!code) code = med_text_make(doc, scratch, &text, err);
+            if (!code) code = nearest_surface(k, text->bytes, typed_word, c, &best, err);
+            for (size_t m = 0; !code && m < doc->mesh_count; m++)
+                code = nearest_surface(k, doc->mesh[m].descriptor, typed_word, c, &best, err);
+            for (size_t m = 0; !code && m < doc->keyword_count; m++)
+                code = nearest_surface(k, doc->keywords[m], typed_word, c, &best, err);
+            for (size_t m = 0; !code && m < doc->chemical_count; m++)
+                code = nearest_surface(k, doc->chemicals[m], typed_word, c, &best, err);
+        }
+    }
+    med_arena_free(&scratch);
+    if (snapshot) med_snapshot_close(&snapshot);
+    return code;
+}
+
+static enum med_code correct(
+    struct speller *k, struct med_str term, size_t start, size_t end, struct med_err *err)
+{
+    uint64_t df = frequency(k->index, term);
+    bool rare = df <= MED_SPELL_RARE_DF_MAX &&
+                k->index->stats.chunk_count >= MED_SPELL_RATIO_MIN * (df + 1);
+    if (df && !rare) return MED_OK;
+    struct correction c = {.start = start, .end = end};
+    unsigned cap = end - start >= LONG_WORD_BYTES ? 2 : 1;
+    enum med_code code = try_beginnings(k, term, df, cap, &c, err);
+    for (uint32_t s = 0; !code && s < k->index->segment_count; s++)
+        code = scan(k, k->index->segments[s]->lex, term, df, cap, &c, err);
+    if (!code && c.term.len) code = find_surface(k, med_str_sub(k->query, start, end), &c, err);
+    if (!code && c.word.len) k->found[k->found_count++] = c;
+    return code;
+}
+
+/* The misspelt words of one slice of the query. */
+static enum med_code correct_slice(struct speller *k, struct med_str slice, struct med_err *err)
+{
+    const struct med_token *tokens;
+    size_t count;
+    size_t base = (size_t)(slice.ptr - k->query.ptr);
+    enum med_code code = med_analyze(k->searcher->analyzer, slice, &tokens, &count, err);
+    if (code) return code;
+    struct correction *words = med_arena_calloc(k->arena, count + 1, sizeof *words);
+    size_t word_count = 0;
+    if (!words) return out_of_memory(err);
+    for (size_t i = 0; i < count; i++) { /* the next analysis takes the tokens away */
+        struct med_str word = med_str_sub(slice, tokens[i].start, tokens[i].end);
+        bool prefix = tokens[i].end < slice.len && slice.ptr[tokens[i].end] == '*';
+        if (tokens[i].extra || prefix || !is_word(word) || !is_word(tokens[i].term) ||
+            med_is_function_word(slice, &tokens[i]))
+            continue;
+        struct correction *w = &words[word_count++];
+        w->start = base + tokens[i].start;
+        w->end = base + tokens[i].end;
+        if (!med_arena_str(k->arena, tokens[i].term, &w->term)) return out_of_memory(err);
+    }
+    for (size_t i = 0; !code && i < word_count && k->found_count < MED_SPELL_WORDS_MAX; i++)
+        code = correct(k, words[i].term, words[i].start, words[i].end, err);
+    return code;
+}
+
+enum med_code spell_suggest(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, const struct query *query, struct med_arena *arena,
+    struct med_str *ret_suggestion, struct med_err *err)
+{
+    struct speller k = {
+        .index = index, .searcher = searcher, .arena = arena, .query = request->query};
+    enum med_code code = MED_OK;
+    *ret_suggestion = (struct med_str){0};
+    for (size_t i = 0; !code && i < query->word_count && k.found_count < MED_SPELL_WORDS_MAX; i++)
+        code = correct_slice(&k, query->words[i], err);
+    if (code || k.found_count == 0) return code;
+    struct med_buf text;
+    size_t at = 0;
+    med_buf_init(&text, 2 * MED_QUERY_BYTES_MAX);
+    for (size_t i = 0; i < k.found_count; i++) {
+        med_buf_append_str(&text, med_str_sub(k.query, at, k.found[i].start));
+        med_buf_append_str(&text, k.found[i].word);
+        at = k.found[i].end;
+    }
+    med_buf_append_str(&text, med_str_sub(k.query, at, k.query.len));
+    code = med_buf_status(&text, err);
+    if (!code && !med_arena_str(arena, med_buf_str(&text), ret_suggestion))
+        code = out_of_memory(err);
+    med_buf_free(&text);
+    return code;
 }

@@ -318,6 +318,31 @@ static void facets_count_every_match(void **state)
     assert_int_equal(facet(search_with(request), MED_FACET_SOURCE, "pubmed"), expected);
 }
 
+/* --- spelling --- */
+
+static void a_misspelt_word_is_offered_and_applied_only_when_nothing_is_found(void **state)
+{
+    (void)state;
+    struct med_answer *a = search_with(ask("metfornim for asthma", MED_MODE_HYBRID));
+    assert_string_equal(a->ranking->suggestion.ptr, "metformin for asthma");
+    assert_int_equal(a->ranking->searched.len, 0);
+    assert_true(a->count > 0);
+    a = search_with(ask("wafrarin", MED_MODE_HYBRID));
+    assert_string_equal(a->ranking->searched.ptr, "warfarin");
+    assert_int_equal(a->count, 10);
+    assert_non_null(strstr(a->ranking->notices[0].ptr, "nothing was found for \"wafrarin\""));
+    a = search_with(ask("asthma AND mesh:\"Gitleman Syndrome\"", MED_MODE_HYBRID));
+    assert_string_equal(a->ranking->searched.ptr, "asthma AND mesh:\"gitelman Syndrome\"");
+    assert_int_equal(a->count, 1);
+    a = search_with(ask("asthma in adults", MED_MODE_HYBRID));
+    assert_int_equal(a->ranking->suggestion.len, 0);
+    struct med_search_request literal = ask("wafrarin", MED_MODE_LEXICAL);
+    literal.literal = true;
+    a = search_with(literal);
+    assert_int_equal(a->count, 0);
+    assert_int_equal(a->ranking->suggestion.len, 0);
+}
+
 /* --- damage --- */
 
 static void damaged_attributes_are_refused(void **state)
@@ -355,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_value_that_no_document_has_is_named_with_near_ones),
         cmocka_unit_test(sort_by_date_is_exact_over_all_matches),
         cmocka_unit_test(facets_count_every_match),
+        cmocka_unit_test(a_misspelt_word_is_offered_and_applied_only_when_nothing_is_found),
         cmocka_unit_test(damaged_attributes_are_refused),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

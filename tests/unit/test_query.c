@@ -268,35 +268,62 @@ static uint64_t total_of(struct fixture *f, const char *query)
     return answer->ranking->total;
 }
 
-/* A random expression as text, and the documents it stands for. */
-static size_t expression(
-    struct fixture *f, struct med_rng *rng, char *out, size_t size, bool *truth, int depth)
+/* A query and the documents that it stands for. */
+struct meaning {
+    struct med_buf text;
+    bool truth[DOC_COUNT];
+};
+
+static void random_word(struct fixture *f, struct med_rng *rng, struct meaning *m)
 {
     static const char *const tags[] = {"", "[ti]", "[tiab]", "[mh]"};
-    bool other[DOC_COUNT];
-    size_t at = 0;
-    uint64_t kind = depth ? med_rng_below(rng, 4) : 0;
-    if (kind == 0) {
-        uint64_t w = med_rng_below(rng, WORD_COUNT), tag = med_rng_below(rng, 4);
-        for (unsigned i = 0; i < DOC_COUNT; i++) {
-            unsigned mask = tag == 3 ? f->mesh[i] : f->title[i];
-            if (tag == 0 || tag == 2) mask |= f->body[i];
-            if (tag == 0) mask |= f->mesh[i];
-            truth[i] = mask >> w & 1;
+    uint64_t w = med_rng_below(rng, WORD_COUNT), tag = med_rng_below(rng, 4);
+    for (unsigned i = 0; i < DOC_COUNT; i++) {
+        unsigned mask = tag == 3 ? f->mesh[i] : f->title[i];
+        if (tag == 0 || tag == 2) mask |= f->body[i];
+        if (tag == 0) mask |= f->mesh[i];
+        m->truth[i] = mask >> w & 1;
+    }
+    med_buf_reset(&m->text);
+    med_buf_printf(&m->text, "%s%s", vocabulary[w], tags[tag]);
+}
+
+/* a = a op b, or NOT a. */
+static void combine(struct meaning *a, const struct meaning *b, uint64_t op)
+{
+    static const char *const between[] = {") AND (", ") OR (", ") NOT ("};
+    struct med_buf text;
+    med_buf_init(&text, MED_QUERY_BYTES_MAX);
+    med_buf_puts(&text, op == 3 ? "NOT (" : "(");
+    med_buf_append_str(&text, med_buf_str(&a->text));
+    if (op < 3) med_buf_puts(&text, between[op]);
+    if (op < 3) med_buf_append_str(&text, med_buf_str(&b->text));
+    med_buf_puts(&text, ")");
+    med_buf_reset(&a->text);
+    med_buf_append_str(&a->text, med_buf_str(&text));
+    med_buf_free(&text);
+    for (unsigned i = 0; i < DOC_COUNT; i++) {
+        bool x = a->truth[i], y = b->truth[i];
+        a->truth[i] = op == 0 ? x && y : op == 1 ? x || y : op == 2 ? x && !y : !x;
+    }
+}
+
+/* The meaning of a random expression, in stack[0]. */
+static void random_expression(struct fixture *f, struct med_rng *rng, struct meaning stack[5])
+{
+    size_t depth = 0;
+    for (uint64_t steps = 3 + med_rng_below(rng, 9); steps-- > 0;) {
+        uint64_t op = med_rng_below(rng, 4);
+        if (depth < 2 || (depth < 5 && med_rng_below(rng, 2))) {
+            random_word(f, rng, &stack[depth++]);
+        } else if (op == 3) {
+            combine(&stack[depth - 1], &stack[depth - 1], op);
+        } else {
+            combine(&stack[depth - 2], &stack[depth - 1], op);
+            depth--;
         }
-        return (size_t)snprintf(out, size, "%s%s", vocabulary[w], tags[tag]);
     }
-    at += (size_t)snprintf(out, size, kind == 3 ? "NOT (" : "(");
-    at += expression(f, rng, out + at, size - at, truth, depth - 1);
-    if (kind == 3) {
-        for (unsigned i = 0; i < DOC_COUNT; i++) truth[i] = !truth[i];
-        return at + (size_t)snprintf(out + at, size - at, ")");
-    }
-    at += (size_t)snprintf(out + at, size - at, kind == 1 ? ") AND (" : ") OR (");
-    at += expression(f, rng, out + at, size - at, other, depth - 1);
-    for (unsigned i = 0; i < DOC_COUNT; i++)
-        truth[i] = kind == 1 ? truth[i] && other[i] : truth[i] || other[i];
-    return at + (size_t)snprintf(out + at, size - at, ")");
+    for (; depth > 1; depth--) combine(&stack[depth - 2], &stack[depth - 1], 1);
 }
 
 static void a_boolean_query_returns_exactly_its_set(void **state)
@@ -306,16 +333,19 @@ static void a_boolean_query_returns_exactly_its_set(void **state)
     struct med_rng rng;
     med_rng_seed(&rng, med_test_seed());
     fixture_open(f, &rng);
+    struct meaning *stack = med_calloc(5, sizeof *stack);
+    for (int i = 0; i < 5; i++) med_buf_init(&stack[i].text, MED_QUERY_BYTES_MAX);
     for (int round = 0; round < 150; round++) {
-        char query[4096], whole[4200];
-        bool truth[DOC_COUNT];
+        char whole[4200];
         size_t expected = 0;
         med_arena_reset(arena);
-        expression(f, &rng, query, sizeof query, truth, 3);
-        snprintf(whole, sizeof whole, "(%s) AND NOT nothinglikethis", query);
-        for (unsigned i = 0; i < DOC_COUNT; i++) expected += truth[i];
+        random_expression(f, &rng, stack);
+        snprintf(whole, sizeof whole, "(%s) AND NOT nothinglikethis", stack[0].text.data);
+        for (unsigned i = 0; i < DOC_COUNT; i++) expected += stack[0].truth[i];
         assert_int_equal(total_of(f, whole), expected);
     }
+    for (int i = 0; i < 5; i++) med_buf_free(&stack[i].text);
+    med_free(stack);
     for (unsigned a = 0; a < WORD_COUNT - 1; a++) { /* phrases, against the text */
         char phrase[40];
         size_t expected = 0;
