@@ -136,8 +136,9 @@ static enum med_code add_unit(struct chunker *c, struct med_span span, uint32_t 
     return MED_OK;
 }
 
-/* End of the piece that starts at span.start: at most PIECE_WORDS words and PIECE_BYTES bytes, at
- * least one code point; behind a word, or inside one that is longer than a piece. */
+/* End of the piece that starts at span.start: at most PIECE_WORDS words by ASCII white space, and
+ * PIECE_BYTES bytes, which bounds the words that Unicode white space divides; at least one code
+ * point; behind a word, or inside one that is longer than a piece. */
 static uint32_t piece_end(const struct chunker *c, struct med_span span)
 {
     struct med_str s = c->text->bytes;
@@ -161,16 +162,14 @@ static enum med_code add_sentence(struct chunker *c, struct med_span span, uint3
     uint32_t section, struct med_err *err)
 {
     enum med_code code = MED_OK;
-    uint32_t words = med_word_count(slice(c, span));
-    bool is_long = words > MED_CHUNK_WORDS_MAX || span.end - span.start > MED_CHUNK_BYTES_MAX;
-    while (
-        is_long && code == MED_OK && (words > PIECE_WORDS || span.end - span.start > PIECE_BYTES)) {
-        struct med_span piece = {.start = span.start, .end = piece_end(c, span)};
-        uint32_t piece_words = med_word_count(slice(c, piece));
-        code = add_unit(c, piece, piece_words, CUT_INSIDE, section, err);
-        span = trimmed(c, (struct med_span){.start = piece.end, .end = span.end});
-        words -= span.start == piece.end ? piece_words - 1
-                                         : piece_words; /* a word cut in two counts in both */
+    uint32_t words = med_word_count(slice(c, span)), end;
+    if (words > MED_CHUNK_WORDS_MAX || span.end - span.start > MED_CHUNK_BYTES_MAX) {
+        while (code == MED_OK && (end = piece_end(c, span)) < span.end) {
+            struct med_span piece = {.start = span.start, .end = end};
+            code = add_unit(c, piece, med_word_count(slice(c, piece)), CUT_INSIDE, section, err);
+            span = trimmed(c, (struct med_span){.start = end, .end = span.end});
+        }
+        words = med_word_count(slice(c, span));
     }
     return code == MED_OK ? add_unit(c, span, words, cut_cost, section, err) : code;
 }

@@ -77,14 +77,45 @@ enum med_code med_text_make(const struct med_doc *doc, struct med_arena *arena,
     return MED_OK;
 }
 
+/* Length of the Unicode white space that starts at s.ptr[at], in UTF-8; 0 when none does. */
+static size_t wide_space(struct med_str s, size_t at)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr + at;
+    if (p[0] == 0xc2 && s.len - at >= 2) return p[1] == 0x85 || p[1] == 0xa0 ? 2 : 0;
+    if (s.len - at < 3) return 0;
+    if (p[0] == 0xe1) return p[1] == 0x9a && p[2] == 0x80 ? 3 : 0;
+    if (p[0] == 0xe3) return p[1] == 0x80 && p[2] == 0x80 ? 3 : 0;
+    if (p[0] != 0xe2) return 0;
+    if (p[1] == 0x81) return p[2] == 0x9f ? 3 : 0;
+    bool quad = p[2] >= 0x80 && p[2] <= 0x8a; /* en quad to hair space */
+    return p[1] == 0x80 && (quad || p[2] == 0xa8 || p[2] == 0xa9 || p[2] == 0xaf) ? 3 : 0;
+}
+
 uint32_t med_word_count(struct med_str text)
 {
     uint32_t count = 0;
-    bool after_space = true;
-    for (size_t i = 0; i < text.len; i++) {
-        bool space = med_is_space(text.ptr[i]);
-        count += after_space & !space;
-        after_space = space;
+    bool outside = true;  /* no word since the last ASCII white space */
+    bool divided = false; /* Unicode white space stands behind what the run had so far */
+    bool printed = false; /* the run has something other than Unicode white space */
+    for (size_t i = 0, len; i < text.len; i += len) {
+        len = 1;
+        if (med_is_space(text.ptr[i])) {
+            outside = true;
+            continue;
+        }
+        if (outside) {
+            count++;
+            outside = divided = printed = false;
+        }
+        size_t wide = wide_space(text, i);
+        if (wide > 0) {
+            len = wide;
+            divided = printed;
+        } else {
+            count += divided;
+            divided = false;
+            printed = true;
+        }
     }
     return count;
 }

@@ -65,5 +65,7 @@ enum med_code med_chunk_make(const struct med_doc *doc, const struct med_text *t
 enum med_code med_sentences(struct med_str text, struct med_arena *arena,
     struct med_span **ret_spans, size_t *ret_count, struct med_err *err) MED_CHECK;
 
-/* Words as a person counts them: maximal runs of bytes other than ASCII white space. */
+/* Words as a person counts them: maximal runs of anything but white space, Unicode's included (5
+ * and mg are two also with a no-break space between them). A run of nothing but Unicode white space
+ * between ASCII white space counts as one. */
 uint32_t med_word_count(struct med_str text);

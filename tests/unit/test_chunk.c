@@ -238,6 +238,29 @@ static void an_endless_sentence_is_cut_at_words(void **state)
     med_arena_free(&arena);
 }
 
+static void unicode_spaces_divide_words_too(void **state)
+{
+    (void)state;
+    static const char *const WIDE[] = {"\xc2\xa0", "\xe2\x80\x89", "\xe2\x80\xaf", "\xe3\x80\x80"};
+    for (unsigned every = 1; every < 80; every += 3) {
+        struct med_buf buf;
+        med_buf_init(&buf, MED_MIB);
+        for (unsigned i = 0; i < 4000; i++) {
+            if (every > 1 && i % every == 0) med_buf_puts(&buf, i % 7 == 0 ? ". A" : " ");
+            med_buf_puts(&buf, WIDE[i % 4]);
+            med_buf_puts(&buf, "5");
+        }
+        struct med_section s = {.body = med_buf_str(&buf), .kind = MED_SECTION_BODY};
+        struct med_doc doc = {
+            .id = MED_STR("pmid:1"), .title = MED_STR("T"), .sections = &s, .section_count = 1};
+        struct result r = make(&doc);
+        assert_invariants(&doc, &r);
+        assert_true(r.count >= 4000 / MED_CHUNK_WORDS_MAX);
+        med_arena_free(&r.arena);
+        med_buf_free(&buf);
+    }
+}
+
 static void text_without_spaces_is_cut_between_code_points(void **state)
 {
     (void)state;
@@ -376,6 +399,7 @@ int main(void)
         cmocka_unit_test(sections_are_cut_evenly_at_sentence_ends),
         cmocka_unit_test(a_heading_stays_with_its_text),
         cmocka_unit_test(an_endless_sentence_is_cut_at_words),
+        cmocka_unit_test(unicode_spaces_divide_words_too),
         cmocka_unit_test(text_without_spaces_is_cut_between_code_points),
         cmocka_unit_test(a_list_of_single_words_takes_linear_time),
         cmocka_unit_test(running_out_of_memory_is_an_error),

@@ -210,6 +210,21 @@ static void words_are_runs_between_white_space(void **state)
     assert_int_equal(med_word_count(MED_STR("  ")), 0);
     assert_int_equal(med_word_count(MED_STR("one")), 1);
     assert_int_equal(med_word_count(MED_STR(" one\ttwo\n three-four  ")), 3);
+    /* Whoever counts with a Unicode library's split must not find more. */
+    static const char *const WIDE[] = {"\xc2\x85", "\xc2\xa0", "\xe1\x9a\x80", "\xe2\x80\x80",
+        "\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
+        "\xe2\x81\x9f", "\xe3\x80\x80"};
+    for (size_t i = 0; i < sizeof WIDE / sizeof *WIDE; i++) {
+        char text[64];
+        int len = snprintf(text, sizeof text, "%s5%s%smg %s %sday%s", WIDE[i], WIDE[i], WIDE[i],
+            WIDE[i], WIDE[i], WIDE[i]);
+        assert_int_equal(med_word_count((struct med_str){.ptr = text, .len = (size_t)len}), 4);
+    }
+    assert_int_equal(med_word_count(MED_STR("a\xe2\x80\x8b"
+                                            "b \xc2\xa1")),
+        2);
+    assert_int_equal(med_word_count(MED_STR("a\xc2")), 1);
+    assert_int_equal(med_word_count(MED_STR("a\xe2\x80")), 1);
 }
 
 int main(void)
