@@ -33,6 +33,7 @@
 #define MED_LIMIT_MAX 1000
 #define MED_POOL_DEPTH_DEFAULT 200
 #define MED_POOL_DEPTH_MAX 10000
+#define MED_EXPORT_DOCS_MAX 10000 /* one export; narrow the query for more */
 #define MED_FETCH_IDS_MAX 64
 #define MED_BATCH_QUERIES_MAX 16
 #define MED_REQUEST_ARENA_BYTES_MAX (64 * MED_MIB)

@@ -171,6 +171,16 @@ enum med_code med_search(const struct med_index *index, struct med_searcher *sea
     const struct med_search_request *request, struct med_arena *arena,
     struct med_answer **ret_answer, struct med_err *err) MED_CHECK;
 
+/* --- export --- */
+typedef enum med_code (*med_export_fn)(void *ctx, const struct med_doc *doc, uint32_t flags,
+    enum med_evidence evidence, struct med_err *err);
+/* Calls fn with every document that the query and the filter let through (all words of a plain
+ * question must occur), newest first, one per work, at most MED_EXPORT_DOCS_MAX. The document lives
+ * until fn returns; an error of fn ends the export. */
+enum med_code med_export(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, struct med_arena *arena, med_export_fn fn, void *ctx,
+    uint64_t *ret_total, uint64_t *ret_count, struct med_err *err) MED_CHECK;
+
 /* --- fetch --- */
 struct med_fetched {
     struct med_doc *doc;

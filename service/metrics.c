@@ -2,6 +2,7 @@
 
 static const char *const route_names[ROUTE_COUNT] = {
     [ROUTE_SEARCH] = "search",
+    [ROUTE_EXPORT] = "export",
     [ROUTE_DOCUMENT] = "document",
     [ROUTE_FETCH] = "fetch",
     [ROUTE_LIVEZ] = "livez",

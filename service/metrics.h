@@ -11,6 +11,7 @@
 
 enum route {
     ROUTE_SEARCH,
+    ROUTE_EXPORT,
     ROUTE_DOCUMENT,
     ROUTE_FETCH,
     ROUTE_LIVEZ,

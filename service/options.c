@@ -93,6 +93,8 @@ static const struct option_row rows[] = {
         "count by year, type, journal, mesh, language, source, evidence (with --json)"},
     {"facet-limit", 0, "N", NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
         "values per facet (default 10)"},
+    {"export", 0, "FORMAT", NULL, ON(SEARCH), OPTION_TEXT, AT(export_format), 0, 0, 0, NULL,
+        "all hits, newest first, as ris, csv or ids"},
     {"exclude-retracted", 0, NULL, NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,
         "leave retracted articles out"},
     {"has-abstract", 0, NULL, NULL, ON(SEARCH), OPTION_PARAM, 0, 0, 0, 0, NULL,

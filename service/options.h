@@ -47,6 +47,7 @@ struct options {
     /* search */
     struct option_param params[OPTION_PARAMS_MAX];
     unsigned param_count;
+    const char *export_format;
     /* fetch */
     const char *format, *sections;
     uint64_t max_tokens;

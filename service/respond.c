@@ -8,6 +8,8 @@ static const char *const media_types[MEDIA_COUNT] = {
     [MEDIA_TEXT] = "text/plain; charset=utf-8",
     [MEDIA_MARKDOWN] = "text/markdown; charset=utf-8",
     [MEDIA_METRICS] = "text/plain; version=0.0.4; charset=utf-8",
+    [MEDIA_RIS] = "application/x-research-info-systems",
+    [MEDIA_CSV] = "text/csv; charset=utf-8",
 };
 
 const char *media_type(enum media media)

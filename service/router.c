@@ -33,6 +33,8 @@ struct route_row {
 /* clang-format off */
 static const struct route_row rows[] = {
     {ROUTE_SEARCH, "/v1/search", false, GET_HEAD | METHOD_POST, JSON | TEXT, route_search, NULL},
+    {ROUTE_EXPORT, "/v1/export", false, GET_HEAD, TEXT | 1u << MEDIA_RIS | 1u << MEDIA_CSV,
+         route_export, NULL},
     {ROUTE_DOCUMENT, "/v1/documents/", true, GET_HEAD, JSON | TEXT | MARKDOWN, route_document,
          NULL},
     {ROUTE_FETCH, "/v1/fetch", false, METHOD_POST, JSON, route_fetch, NULL},

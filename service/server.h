@@ -30,7 +30,15 @@ struct worker_state {
 struct http_app router_app(struct server *server);
 
 /* --- answers --- */
-enum media { MEDIA_JSON, MEDIA_TEXT, MEDIA_MARKDOWN, MEDIA_METRICS, MEDIA_COUNT };
+enum media {
+    MEDIA_JSON,
+    MEDIA_TEXT,
+    MEDIA_MARKDOWN,
+    MEDIA_METRICS,
+    MEDIA_RIS,
+    MEDIA_CSV,
+    MEDIA_COUNT
+};
 const char *media_type(enum media media); /* "application/json" */
 /* The best of the offered kinds (a mask, 1 << enum media) for the Accept field; false: none.
  * Without the field, JSON where it is offered. */
@@ -58,6 +66,8 @@ bool query_true(struct med_str value);
 
 /* --- routes --- */
 void route_search(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
+void route_export(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
 void route_document(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);

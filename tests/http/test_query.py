@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """The query language, filters, facets and order over HTTP and on the command line."""
+import csv
+import io
+import re
 import unittest
+import urllib.parse
 
-from support import WithServer
+from support import WithServer, run
 
 
 class Query(WithServer):
@@ -80,6 +84,34 @@ class Query(WithServer):
         self.assertEqual(nothing["searched"], "myocardial")
         self.assertTrue(nothing["results"])
         self.assertTrue(any("nothing was found" in n for n in nothing["notices"]))
+
+    def export(self, **params):
+        return self.server.get("/v1/export?" + urllib.parse.urlencode(params))
+
+    def test_export_has_all_hits_of_the_query(self):
+        query = "asthma OR trial"
+        total = self.total(query)
+        ids = self.export(q=query, format="ids")
+        self.assertEqual((ids.status, ids.headers["x-total-count"]), (200, str(total)))
+        lines = ids.body.decode().split()
+        self.assertEqual((len(lines), len(set(lines))), (total, total))
+        table = list(csv.DictReader(io.StringIO(self.export(q=query, format="csv").body.decode())))
+        self.assertEqual([row["id"] for row in table], lines)
+        ris = self.export(q=query)
+        self.assertIn("research-info-systems", ris.headers["content-type"])
+        self.assertIn("attachment", ris.headers["content-disposition"])
+        records = [r for r in ris.body.decode().split("ER  - \r\n") if r.strip()]
+        self.assertEqual([re.search(r"ID  - (.*)\r", r).group(1) for r in records], lines)
+        self.assertTrue(all(r.lstrip().startswith("TY  - ") for r in records))
+        newest = self.ask(query, sort="date", limit=5, response_format="detailed").json["results"]
+        self.assertEqual([r["document_id"] for r in newest], lines[:5])
+        printed = run("search", "--data", self.data, "--export", "ids", query).stdout
+        self.assertEqual(printed, ids.body)
+
+    def test_export_refuses_what_it_cannot_honour(self):
+        for params in ({"q": "x", "limit": 3}, {"q": "x", "format": "xls"}, {"format": "ris"},
+                       {"q": '"x'}):
+            self.assertEqual(self.export(**params).status, 400, params)
 
     def test_etag_depends_on_every_parameter(self):
         tags = [self.ask(q="asthma", **p).headers["etag"] for p in (
