@@ -265,6 +265,19 @@ static void flow_captioned(struct med_jats_text *t, struct med_flow *f, const st
     med_flow_caption(f, heading, med_flow_take_body(&t->aux));
 }
 
+/* The figures and tables that a section about the article holds: publishers put them there when
+ * they float at the end of the text. */
+static void flow_floats(struct walk *w, const struct med_node *section)
+{
+    med_flow_break(w->f);
+    const struct med_node *n = section;
+    for (bool skip = false; (n = med_node_next(n, section, skip));) {
+        enum role role = n->name.len > 0 ? role_of(n) : ROLE_INLINE;
+        if (role == ROLE_CAPTIONED) flow_captioned(w->t, w->f, n);
+        skip = role == ROLE_CAPTIONED || role == ROLE_SKIPPED;
+    }
+}
+
 /* The label of a list item or footnote opens its line; all others are part of a heading or numbers.
  */
 static bool enter_label(struct walk *w, const struct med_node *node)
@@ -293,7 +306,10 @@ static bool enter(struct walk *w, const struct med_node *node)
     case ROLE_SECTION:
         if (w->nested) return true;
         struct med_str heading = section_heading(w->t, node);
-        if (is_noise(heading)) return false;
+        if (is_noise(heading)) {
+            flow_floats(w, node);
+            return false;
+        }
         med_flow_heading(f, w->level++, heading);
         return true;
     case ROLE_ITEM: med_flow_bullet(f); return true;

@@ -93,6 +93,7 @@ static const struct {
     {"Results", "Results", "The rate was a/b=x^2.", MED_SECTION_BODY},
     {"Results > Table 1", "Table 1", "Pulse by group\na Adjusted for age.", MED_SECTION_CAPTION},
     {"Results > Key points", "Key points", "Drink tea.", MED_SECTION_BODY},
+    {"Figure 9", "Figure 9", "Two cups.", MED_SECTION_CAPTION},
     {"Figure 2", "Figure 2", "A cup.", MED_SECTION_CAPTION},
     {"Appendix 1", "Appendix 1", "The questionnaire.", MED_SECTION_BODY},
 };
