@@ -1,7 +1,7 @@
 /* Shared by the files of the corpus encoder: what training works on, and the bytes of an encoder.
  *
  * Training runs prepare (corpus_prepare.c) -> svd (corpus_svd.c) -> contrast (corpus_train.c) ->
- * image (corpus_encoder.c). */
+ * smooth (corpus_smooth.c) -> image (corpus_encoder.c). */
 #pragma once
 
 #include "embed/corpus_encoder.h"
@@ -70,6 +70,10 @@ enum med_code corpus_svd(const struct corpus_set *set, uint32_t dim, uint64_t se
 enum med_code corpus_contrast(const struct corpus_set *set, uint32_t dim, uint64_t seed,
     unsigned threads, const struct med_progress *progress, float *vectors,
     struct med_err *err) MED_CHECK;
+
+/* Moves the vectors of rare terms towards the passages that contain them, in place. */
+enum med_code corpus_smooth(const struct corpus_set *set, uint32_t dim, unsigned threads,
+    float *vectors, struct med_err *err) MED_CHECK;
 
 /* The finished file in memory: rows of idf * vector as half floats. Owned by the caller (med_free).
  */

@@ -477,6 +477,8 @@ enum med_code med_corpus_train(const struct med_train_corpus *corpus,
     if (code != MED_OK) goto out;
     code = corpus_contrast(&set, dim, options->seed, threads, options->progress, vectors, err);
     if (code != MED_OK) goto out;
+    code = corpus_smooth(&set, dim, threads, vectors, err);
+    if (code != MED_OK) goto out;
     code = corpus_image(&set, dim, vectors, options->seed, &image, &image_len, err);
     if (code != MED_OK) goto out;
     code = corpus_adopt(&image, image_len, ret_encoder, err);

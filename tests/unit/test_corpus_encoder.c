@@ -3,7 +3,7 @@
 #include "common/mem.h"
 #include "common/rng.h"
 #include "embed/corpus_encoder.h"
-#include "embed/corpus_kernels.h"
+#include "embed/corpus_internal.h"
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -234,6 +234,58 @@ static void a_book_without_full_stops_is_learnt_in_pieces(void **state)
     assert_true(med_corpus_trained_passages(encoder) < 50000 / 320 * 2);
     assert_true(cosine(encoder, "word10.1", "word10.2") > cosine(encoder, "word10.1", "word40.2"));
     med_corpus_free(&encoder);
+    text_free(t);
+}
+
+static float cosine_of(const float *a, const float *b, uint32_t dim)
+{
+    float ab = 0, aa = 0, bb = 0;
+    for (uint32_t d = 0; d < dim; d++) {
+        ab += a[d] * b[d];
+        aa += a[d] * a[d];
+        bb += b[d] * b[d];
+    }
+    return ab / sqrtf(aa * bb);
+}
+
+/* A word of a single passage is put opposite to the passage's other words; smoothing brings it to
+ * their side, leaves its length, and hardly touches the words of many passages. */
+static void smoothing_moves_rare_terms_to_their_company_and_leaves_common_ones(void **state)
+{
+    (void)state;
+    enum { DIM = 32 };
+    struct text *t = topics_new(600, true, 9);
+    put_named(t, "rare", 0, 0);
+    end_sentence(t);
+    for (unsigned w = 0; w < 8; w++) put_named(t, "topic", 3, w);
+    end_sentence(t);
+    end_doc(t);
+    struct med_train_corpus corpus = corpus_of(t);
+    struct corpus_set set = {0};
+    float *before, *after;
+    OK(corpus_prepare(&corpus, 7, &set, &err));
+    OK(corpus_svd(&set, DIM, 7, 1, NULL, &before, &err));
+    float *rare = before + (size_t)set.row_of[word(t, "rare0.0")] * DIM;
+    const float *common = before + (size_t)set.row_of[word(t, "topic3.0")] * DIM;
+    for (unsigned d = 0; d < DIM; d++) rare[d] = -0.1f * common[d];
+    size_t bytes = (size_t)set.row_count * DIM * sizeof(float);
+    after = med_realloc_array(NULL, bytes, 1);
+    assert_non_null(after);
+    memcpy(after, before, bytes);
+    OK(corpus_smooth(&set, DIM, 2, after, &err));
+    const float *moved = after + (rare - before), *kept = after + (common - before);
+    assert_true(cosine_of(rare, common, DIM) < -0.99f);
+    assert_true(cosine_of(moved, common, DIM) > cosine_of(rare, common, DIM) + 0.2f);
+    assert_true(cosine_of(kept, common, DIM) > 0.999f);
+    float length = 0, length_before = 0;
+    for (unsigned d = 0; d < DIM; d++) {
+        length += moved[d] * moved[d];
+        length_before += rare[d] * rare[d];
+    }
+    assert_true(fabsf(length - length_before) < 1e-4f * length_before);
+    med_free(before);
+    med_free(after);
+    corpus_set_free(&set);
     text_free(t);
 }
 
@@ -663,6 +715,7 @@ int main(void)
         cmocka_unit_test(documents_without_titles_teach_too),
         cmocka_unit_test(one_line_records_without_titles_keep_the_vectors_of_the_svd),
         cmocka_unit_test(a_book_without_full_stops_is_learnt_in_pieces),
+        cmocka_unit_test(smoothing_moves_rare_terms_to_their_company_and_leaves_common_ones),
         cmocka_unit_test(identical_documents_give_finite_vectors),
         cmocka_unit_test(too_little_text_is_unsupported),
         cmocka_unit_test(dimensions_are_rounded_lowered_and_limited),
