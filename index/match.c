@@ -43,8 +43,9 @@ struct matcher {
     struct query_node *nodes; /* the tree, then the filter */
     size_t node_count;
     struct plan *plans; /* parallel to nodes; leaves only */
-    uint64_t *stack[MED_QUERY_DEPTH_MAX + 4], *spare, *spare_2;
-    size_t words; /* of the largest segment's bitmaps */
+    uint64_t *stack[MED_QUERY_DEPTH_MAX + 4];
+    uint64_t *spare, *spare_2, *labelled, *titled; /* of a leaf that is being run */
+    size_t words;                                  /* of the largest segment's bitmaps */
     struct phrase_check check;
 };
 
@@ -379,17 +380,15 @@ static enum med_code mark_prefix(struct matcher *m, const struct med_lex *lex,
     return code;
 }
 
-/* Documents with the word in their title: bits are added to `set`. */
-static enum med_code mark_title(struct matcher *m, const struct med_segment *s,
-    const struct word *w, uint64_t *set, struct med_err *err)
+/* Documents with the word in a field of words: bits are added to `set`. */
+static enum med_code mark_label(struct matcher *m, const struct med_segment *s,
+    enum med_field field, const struct word *w, uint64_t *set, struct med_err *err)
 {
-    char *term =
-        med_arena_printf(m->arena, "%c" MED_STR_FMT, MED_FIELD_TITLE_WORD, MED_STR_ARG(w->term));
+    char *term = med_arena_printf(m->arena, "%c" MED_STR_FMT, (char)field, MED_STR_ARG(w->term));
     if (!term) return out_of_memory(err);
     enum med_code code = mark_field(m, s, med_str_of(term), set, err);
     if (code || !w->prefix.len) return code;
-    term =
-        med_arena_printf(m->arena, "%c" MED_STR_FMT, MED_FIELD_TITLE_WORD, MED_STR_ARG(w->prefix));
+    term = med_arena_printf(m->arena, "%c" MED_STR_FMT, (char)field, MED_STR_ARG(w->prefix));
     if (!term) return out_of_memory(err);
     return mark_prefix(m, s->fields, NULL, med_str_of(term), set, err);
 }
@@ -400,21 +399,19 @@ static enum med_code drop_labels(struct matcher *m, const struct med_segment *s,
 {
     static const enum med_field fields[] = {MED_FIELD_MESH_WORD, MED_FIELD_KEYWORD_WORD};
     size_t n = words_of(s);
-    uint64_t *labelled = med_arena_calloc(m->arena, 2 * n, sizeof *labelled);
-    if (!labelled) return out_of_memory(err);
-    uint64_t *title = labelled + n;
-    enum med_code code = mark_title(m, s, w, title, err);
+    uint64_t *labelled = m->labelled, *title = m->titled;
+    struct phrase phrase = {.terms = &w->term, .term_count = 1, .prefix = w->prefix};
+    memset(labelled, 0, n * sizeof *labelled);
+    memset(title, 0, n * sizeof *title);
+    enum med_code code = mark_label(m, s, MED_FIELD_TITLE_WORD, w, title, err);
     for (size_t i = 0; !code && i < 2; i++) {
-        char *term =
-            med_arena_printf(m->arena, "%c" MED_STR_FMT, (char)fields[i], MED_STR_ARG(w->term));
-        if (!term) return out_of_memory(err);
-        code = mark_field(m, s, med_str_of(term), labelled, err);
+        code = mark_label(m, s, fields[i], w, labelled, err);
     }
     for (size_t i = 0; i < n; i++) {
         labelled[i] &= set[i] & ~title[i];
         set[i] &= ~labelled[i];
     }
-    if (!code) code = phrase_filter(&m->check, s, labelled, &w->term, 1, QUERY_TEXT, err);
+    if (!code) code = phrase_filter(&m->check, s, labelled, &phrase, QUERY_TEXT, err);
     for (size_t i = 0; i < n; i++) set[i] |= labelled[i];
     return code;
 }
@@ -425,11 +422,11 @@ static enum med_code mark_word(struct matcher *m, const struct med_segment *s, c
     uint32_t ordinal;
     enum med_code code = MED_OK;
     memset(set, 0, words_of(s) * sizeof *set);
-    if (scope == QUERY_TITLE) return mark_title(m, s, w, set, err);
+    if (scope == QUERY_TITLE) return mark_label(m, s, MED_FIELD_TITLE_WORD, w, set, err);
     if (med_lex_find(s->lex, w->term, &ordinal, NULL))
         code = med_lex_mark(s->lex, m->searcher->scratch, ordinal, s->chunk_doc, set, err);
-    if (!code && scope == QUERY_TEXT) code = drop_labels(m, s, w, set, err);
     if (!code && w->prefix.len) code = mark_prefix(m, s->lex, s->chunk_doc, w->prefix, set, err);
+    if (!code && scope == QUERY_TEXT) code = drop_labels(m, s, w, set, err);
     return code;
 }
 
@@ -472,7 +469,8 @@ static enum med_code run_words(struct matcher *m, const struct plan *p, const st
     }
     if (p->word_count == 0) memset(set, 0, n * sizeof *set);
     if (!adjacent) return MED_OK;
-    return phrase_filter(&m->check, s, set, p->terms, p->term_count, scope, err);
+    struct phrase phrase = {.terms = p->terms, .term_count = p->term_count};
+    return phrase_filter(&m->check, s, set, &phrase, scope, err);
 }
 
 static void run_rows(const struct plan *p, const struct med_segment *s, uint64_t *set)
@@ -588,9 +586,11 @@ static enum med_code make_sets(struct matcher *m, struct match *match, struct me
 {
     for (uint32_t i = 0; i < m->index->segment_count; i++)
         if (words_of(m->index->segments[i]) > m->words) m->words = words_of(m->index->segments[i]);
-    m->spare = med_arena_alloc(m->arena, 2 * m->words * sizeof *m->spare);
+    m->spare = med_arena_alloc(m->arena, 4 * m->words * sizeof *m->spare);
     if (!m->spare) return out_of_memory(err);
     m->spare_2 = m->spare + m->words;
+    m->labelled = m->spare_2 + m->words;
+    m->titled = m->labelled + m->words;
     for (uint32_t i = 0; i < m->index->segment_count; i++) {
         uint64_t *set = NULL;
         const struct med_segment *s = m->index->segments[i];

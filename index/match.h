@@ -8,7 +8,7 @@
 
 #include "index/internal.h"
 
-#define MED_VERIFY_DOCS_MAX 20000u
+#define MED_VERIFY_DOCS_MAX 50000u /* abstracts take about 20 us each */
 #define MED_PREFIX_TERMS_MAX 2000u
 
 struct match {
@@ -30,10 +30,17 @@ struct phrase_check {
     struct med_arena *arena;       /* of one document */
     size_t verified;               /* documents so far */
 };
-/* Clears the bits of documents in whose text, as far as `scope` reaches, the terms do not follow
- * each other. One term: does not occur. MED_E_LIMIT when too many documents had to be read. */
+/* What must be there: terms that follow each other, or one term, or anything that begins with
+ * `prefix` (where it is not empty). */
+struct phrase {
+    const struct med_str *terms;
+    size_t term_count;
+    struct med_str prefix;
+};
+/* Clears the bits of documents without the phrase in their text, as far as `scope` reaches.
+ * MED_E_LIMIT when too many documents had to be read. */
 enum med_code phrase_filter(struct phrase_check *check, const struct med_segment *segment,
-    uint64_t *docs, const struct med_str *terms, size_t term_count, enum query_scope scope,
+    uint64_t *docs, const struct phrase *phrase, enum query_scope scope,
     struct med_err *err) MED_CHECK;
 void phrase_check_close(struct phrase_check *check);
 

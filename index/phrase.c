@@ -5,11 +5,13 @@
  * request is limited. Everything that needs adjacency comes through phrase_filter. */
 #include "index/match.h"
 
-static bool follows(
-    const struct med_token *tokens, size_t count, const struct med_str *terms, size_t term_count)
+static bool follows(const struct med_token *tokens, size_t count, const struct phrase *phrase)
 {
+    const struct med_str *terms = phrase->terms;
+    size_t term_count = phrase->term_count;
     size_t matched = 0; /* tokens [from, at) are the first `matched` terms */
     for (size_t from = 0; from < count; from++) {
+        if (phrase->prefix.len && med_str_starts(tokens[from].term, phrase->prefix)) return true;
         if (term_count > 1 && tokens[from].extra) continue;
         matched = 0;
         for (size_t at = from; at < count && matched < term_count; at++) {
@@ -23,33 +25,32 @@ static bool follows(
 }
 
 static enum med_code contains(struct phrase_check *k, struct med_str text,
-    const struct med_str *terms, size_t term_count, bool *found, struct med_err *err)
+    const struct phrase *phrase, bool *found, struct med_err *err)
 {
     const struct med_token *tokens;
     size_t count;
     if (*found || text.len == 0) return MED_OK;
     enum med_code code = med_analyze(k->analyzer, text, &tokens, &count, err);
-    if (!code) *found = follows(tokens, count, terms, term_count);
+    if (!code) *found = follows(tokens, count, phrase);
     return code;
 }
 
 static enum med_code document_contains(struct phrase_check *k, const struct med_doc *doc,
-    const struct med_str *terms, size_t n, enum query_scope scope, bool *ret_found,
-    struct med_err *err)
+    const struct phrase *phrase, enum query_scope scope, bool *ret_found, struct med_err *err)
 {
     bool found = false;
-    enum med_code code = contains(k, doc->title, terms, n, &found, err);
+    enum med_code code = contains(k, doc->title, phrase, &found, err);
     for (size_t i = 0; !code && scope != QUERY_TITLE && i < doc->section_count; i++) {
-        code = contains(k, doc->sections[i].body, terms, n, &found, err);
-        if (!code) code = contains(k, doc->sections[i].heading, terms, n, &found, err);
+        code = contains(k, doc->sections[i].body, phrase, &found, err);
+        if (!code) code = contains(k, doc->sections[i].heading, phrase, &found, err);
     }
     if (scope == QUERY_ALL) {
         for (size_t i = 0; !code && i < doc->mesh_count; i++)
-            code = contains(k, doc->mesh[i].descriptor, terms, n, &found, err);
+            code = contains(k, doc->mesh[i].descriptor, phrase, &found, err);
         for (size_t i = 0; !code && i < doc->keyword_count; i++)
-            code = contains(k, doc->keywords[i], terms, n, &found, err);
+            code = contains(k, doc->keywords[i], phrase, &found, err);
         for (size_t i = 0; !code && i < doc->chemical_count; i++)
-            code = contains(k, doc->chemicals[i], terms, n, &found, err);
+            code = contains(k, doc->chemicals[i], phrase, &found, err);
     }
     *ret_found = found;
     return code;
@@ -63,7 +64,7 @@ static enum med_code open_check(struct phrase_check *k, struct med_err *err)
 }
 
 enum med_code phrase_filter(struct phrase_check *k, const struct med_segment *s, uint64_t *docs,
-    const struct med_str *terms, size_t term_count, enum query_scope scope, struct med_err *err)
+    const struct phrase *phrase, enum query_scope scope, struct med_err *err)
 {
     enum med_code code = open_check(k, err);
     for (uint32_t d = 0; !code && d < s->doc_count; d++) {
@@ -78,7 +79,7 @@ enum med_code phrase_filter(struct phrase_check *k, const struct med_segment *s,
         med_arena_reset(k->arena);
         code = med_snapshot_get_version(
             k->snapshot, med_segment_doc_id(s, d), s->docs[d].version, k->arena, &doc, err);
-        if (!code) code = document_contains(k, doc, terms, term_count, scope, &found, err);
+        if (!code) code = document_contains(k, doc, phrase, scope, &found, err);
         if (!found) docs[d >> 6] &= ~(1ull << (d & 63));
     }
     return code;

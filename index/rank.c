@@ -498,9 +498,11 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
         .index = index, .searcher = searcher, .request = request, .query = query, .arena = arena};
     ranking->query_term_count = (uint32_t)query->term_count;
     struct match match;
+    uint64_t start = med_now_ns();
     enum med_code code = match_make(index, searcher, request, query, arena, ranking, &match, err);
     k.filters = match.filters;
     if (!code) code = facets_count(index, searcher, request, query, &match, arena, ranking, err);
+    ranking->ns.lexical = med_now_ns() - start;
     if (!code) code = find_terms(&k, query, err);
     if (!code) code = encode_query(&k, ranking, err);
     if (code) return code;
