@@ -114,6 +114,19 @@ static struct window choose_window(struct med_str passage, const struct med_span
     return best;
 }
 
+/* A heading at the end of the window announces what is not shown: it goes. */
+static struct window without_last_heading(
+    struct med_str passage, struct window w, const struct med_span *sentences, size_t count)
+{
+    for (size_t i = count; i-- > 1;) {
+        if (sentences[i].end != w.end || sentences[i].start <= w.start) continue;
+        bool followed = med_str_starts(med_str_sub(passage, w.end, passage.len), MED_STR("\n\n"));
+        if (followed && !strchr(".?!:;)\"", passage.ptr[w.end - 1])) w.end = sentences[i - 1].end;
+        break;
+    }
+    return w;
+}
+
 /* Copies the window with runs of white space made one space; a heading's blank line becomes a
  * colon. moved[i] is where byte i went, moved[text.len] the end. */
 static size_t one_line(struct med_str text, char *out, uint32_t *moved)
@@ -148,6 +161,7 @@ enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage
     code = med_sentences(passage, arena, &sentences, &sentence_count, err);
     if (code) return code;
     struct window w = choose_window(passage, sentences, sentence_count, matches, count, query);
+    w = without_last_heading(passage, w, sentences, sentence_count);
     char *text = med_arena_alloc(arena, w.end - w.start + 1);
     struct med_span *highlights = med_arena_calloc(arena, count + 1, sizeof *highlights);
     if (!text || !highlights) return med_fail(err, MED_E_NOMEM, "out of memory for a snippet");

@@ -49,8 +49,15 @@ static void draw(struct progress_bar *bar, uint64_t done, uint64_t total, const 
         time_left(left, sizeof left, rate > 0 ? missing / rate : -1);
         snprintf(eta, sizeof eta, "  ETA %s", left);
     }
-    fprintf(stderr, "\r\033[K%-10s [%s] %s%s %s  %s/s%s", bar->stage, cells, count, all, unit,
-        per_second, eta);
+    fprintf(stderr, "\r\033[K%-10s [%s] %s%s %s", bar->stage, cells, count, all, unit);
+    if (bar->counts) {
+        amount(count, sizeof count, (double)bar->counted);
+        amount(per_second, sizeof per_second, elapsed > 0.2 ? (double)bar->counted / elapsed : 0);
+        fprintf(stderr, "  %s " MED_PROGRESS_COUNT "  %s " MED_PROGRESS_COUNT "/s%s", count,
+            per_second, eta);
+    } else {
+        fprintf(stderr, "  %s/s%s", per_second, eta);
+    }
     fflush(stderr);
     bar->drawn = true;
 }
@@ -65,6 +72,12 @@ static bool report(void *ctx, const char *stage, uint64_t done, uint64_t total, 
         snprintf(bar->stage, sizeof bar->stage, "%s", stage);
         bar->stage_start_ns = now;
         bar->last_draw_ns = 0;
+        bar->counts = false;
+    }
+    if (unit && total == 0 && strcmp(unit, MED_PROGRESS_COUNT) == 0) {
+        bar->counted = done;
+        bar->counts = true;
+        return true;
     }
     if (now - bar->last_draw_ns < DRAW_EVERY_NS) return true;
     bar->last_draw_ns = now;

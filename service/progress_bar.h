@@ -8,6 +8,8 @@ struct progress_bar {
     bool visible;                 /* stderr is a terminal and nobody asked for quiet */
     bool drawn;
     char stage[24];
+    uint64_t counted; /* of MED_PROGRESS_COUNT, where the stage counts besides measuring */
+    bool counts;
     uint64_t stage_start_ns, last_draw_ns;
 };
 

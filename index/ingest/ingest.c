@@ -64,9 +64,11 @@ static enum med_code report(struct run *run, bool now, struct med_err *err)
     run->reported_ns = t;
     uint64_t done = run->bytes_done;
     if (run->bytes_total > 0 && done > run->bytes_total) done = run->bytes_total;
-    if (med_progress(run->options->progress, "ingest", done, run->bytes_total, "bytes")) {
+    const struct med_progress *progress = run->options->progress;
+    uint64_t records = run->summary->records + run->pending.records;
+    if (med_progress(progress, "ingest", records, 0, MED_PROGRESS_COUNT) &&
+        med_progress(progress, "ingest", done, run->bytes_total, "bytes"))
         return MED_OK;
-    }
     return fatal(run, med_fail(err, MED_E_CANCELLED, "the ingest was cancelled"));
 }
 
