@@ -89,7 +89,8 @@ static enum med_code consider(struct speller *k, struct med_str typed, uint64_t 
     unsigned d = spell_distance(typed, candidate, limit);
     if (d == 0 || d >= limit) return MED_OK;
     uint64_t df = frequency(k->index, candidate);
-    if (df < MED_SPELL_RATIO_MIN * typed_df || df == 0) return MED_OK;
+    if (df < MED_SPELL_RATIO_MIN * typed_df || df < (d > 1 ? MED_SPELL_FAR_DF_MIN : 1))
+        return MED_OK;
     if (best->term.len && d == best->distance && df <= best->df) return MED_OK;
     if (!med_arena_str(k->arena, candidate, &best->term)) return out_of_memory(err);
     best->df = df;
@@ -153,13 +154,14 @@ static enum med_code nearest_surface(struct speller *k, struct med_str text,
     return code;
 }
 
-/* Reads a few documents with the stem. */
-static enum med_code find_surface(
-    struct speller *k, struct med_str typed_word, struct correction *c, struct med_err *err)
+/* Reads a few documents with the stem. A word that is further away than its stem promised (another
+ * ending) is none. */
+static enum med_code find_surface(struct speller *k, struct med_str typed_word, unsigned cap,
+    struct correction *c, struct med_err *err)
 {
     struct med_snapshot *snapshot = NULL;
     struct med_arena *scratch = NULL;
-    unsigned best = WORD_BYTES_MAX;
+    unsigned best = cap + 2;
     enum med_code code = med_snapshot_open(k->index->store, &snapshot, err);
     if (!code) code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &scratch, err);
     for (uint32_t s = 0; !code && s < k->index->segment_count && !c->word.len; s++) {
@@ -209,7 +211,8 @@ static enum med_code correct(
     enum med_code code = try_beginnings(k, term, df, cap, &c, err);
     for (uint32_t s = 0; !code && s < k->index->segment_count; s++)
         code = scan(k, k->index->segments[s]->lex, term, df, cap, &c, err);
-    if (!code && c.term.len) code = find_surface(k, med_str_sub(k->query, start, end), &c, err);
+    if (!code && c.term.len)
+        code = find_surface(k, med_str_sub(k->query, start, end), cap, &c, err);
     if (!code && c.word.len) k->found[k->found_count++] = c;
     return code;
 }

@@ -10,6 +10,7 @@
 #include "index/internal.h"
 
 #define MED_SPELL_RATIO_MIN 100u
+#define MED_SPELL_FAR_DF_MIN 5u  /* of candidates at distance 2 */
 #define MED_SPELL_RARE_DF_MAX 2u /* words of more passages are taken to be meant */
 #define MED_SPELL_WORDS_MAX 3u   /* corrected in one query */
 
