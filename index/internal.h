@@ -80,6 +80,16 @@ enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage
     const struct query *query, struct med_arena *arena, struct med_str *ret_snippet,
     struct med_span **ret_highlights, size_t *ret_highlight_count, struct med_err *err) MED_CHECK;
 
+/* The share of the query's idf that the best window of a snippet's size covers: 0..1. */
+enum med_code snippet_weigh(struct med_analyzer *analyzer, struct med_str passage,
+    const struct query *query, struct med_arena *arena, double *ret_share,
+    struct med_err *err) MED_CHECK;
+/* Of rank's passages, the one to show: high in the ranking, and with one place that says much about
+ * the query. */
+enum med_code passage_choose(const struct med_segment *segment, struct med_analyzer *analyzer,
+    const struct query *query, struct med_str text, const struct med_ranked *rank,
+    struct med_arena *arena, uint32_t *ret_chunk, struct med_err *err) MED_CHECK;
+
 /* The fusion weight of the dense half for a freshly built, not yet published generation. */
 struct calibration {
     double weight;

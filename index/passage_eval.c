@@ -328,15 +328,16 @@ static enum med_code judge_ranking(const struct evidence *e, size_t topic,
     request.fusion = e->options->fusion;
     request.fusion_weight = e->options->fusion_weight;
     request.authority_weight = e->options->authority_weight;
-    struct med_ranking *ranking;
-    enum med_code code = med_rank(e->index, searcher, &request, arena, &ranking, err);
+    request.literal = true;
+    struct med_answer *answer;
+    enum med_code code = med_search(e->index, searcher, &request, arena, &answer, err);
     if (code) return code;
     struct med_passage_scores *scores =
         &e->scores[(topic * e->options->mode_count + mode) * MED_GROUP_COUNT + group];
     bool had_passage = false, had_article = false;
-    for (uint32_t i = 0; i < ranking->count && i < MED_PASSAGE_DEPTH_MAX; i++) {
+    for (uint32_t i = 0; i < answer->count; i++) {
         bool passage, article;
-        judge(e, topic, &ranking->items[i], &passage, &article);
+        judge(e, topic, &answer->results[i].rank, &passage, &article);
         if (passage && !had_passage) first_hit(&scores->passage, i + 1);
         if (article && !had_article) first_hit(&scores->article, i + 1);
         had_passage |= passage;

@@ -50,17 +50,21 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     r->version = row->version;
     r->evidence = (enum med_evidence)s->evidence[rank->doc];
     r->flags = s->flags[rank->doc];
-    uint32_t number = rank->chunk - row->first_chunk;
-    char *id = med_arena_printf(arena, MED_STR_FMT "~%u", MED_STR_ARG(r->document_id), number);
-    if (!id) return out_of_memory(err);
-    r->id = med_str_of(id);
     enum med_code code =
         med_snapshot_get_version(snapshot, r->document_id, row->version, arena, &r->doc, err);
     if (!code) code = med_text_make(r->doc, arena, &text, err);
+    if (!code)
+        code = passage_choose(
+            s, searcher->analyzer, query, text->bytes, rank, arena, &r->rank.chunk, err);
     if (code) return code;
+    uint32_t number = r->rank.chunk - row->first_chunk;
+    char *id = med_arena_printf(arena, MED_STR_FMT "~%u", MED_STR_ARG(r->document_id), number);
+    if (!id) return out_of_memory(err);
+    r->id = med_str_of(id);
     r->title = r->doc->title;
     r->url = r->doc->url;
-    r->span = (struct med_span){s->chunks[rank->chunk].start, s->chunks[rank->chunk].end};
+    const struct med_chunk_row *chunk = &s->chunks[r->rank.chunk];
+    r->span = (struct med_span){chunk->start, chunk->end};
     if (r->span.end > text->bytes.len)
         return med_fail(err, MED_E_CORRUPT, "passage " MED_STR_FMT " lies outside its document",
             MED_STR_ARG(r->id));
@@ -84,9 +88,11 @@ static enum med_code understand_and_rank(const struct med_index *index,
     struct med_arena *arena, struct query *query, struct med_ranking *ranking, struct med_err *err)
 {
     uint64_t start = med_now_ns();
+    struct med_search_request shown = *request;
+    shown.rank_passages = true;
     enum med_code code = query_understand(searcher->analyzer, request, arena, query, err);
     ranking->ns.analyse = med_now_ns() - start;
-    if (!code) code = rank_query(index, searcher, request, query, arena, ranking, err);
+    if (!code) code = rank_query(index, searcher, &shown, query, arena, ranking, err);
     return code;
 }
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #define RRF_K 60.0
+#define PASSAGES_OF_DOC_MAX 4096u /* a longer document shows the passage that gave its score */
 #define SCORE_ROUNDING 1e-12 /* a sum of parts may be this far above 1 */
 
 struct candidate {
@@ -433,6 +434,70 @@ static enum med_code fill_pool(
     return code;
 }
 
+/* --- passages of one document --- */
+
+/* Keeps the best ones, best first; equal ones in the order of the text. */
+static void keep_passage(struct med_ranked *r, uint32_t chunk, double score)
+{
+    uint32_t at = r->passage_count < MED_PASSAGES_RANKED ? r->passage_count++ : MED_PASSAGES_RANKED;
+    for (; at > 0 && score > r->passage_shares[at - 1]; at--) {
+        if (at == MED_PASSAGES_RANKED) continue; /* the last one falls out */
+        r->passages[at] = r->passages[at - 1];
+        r->passage_shares[at] = r->passage_shares[at - 1];
+    }
+    if (at == MED_PASSAGES_RANKED) return;
+    r->passages[at] = chunk;
+    r->passage_shares[at] = (float)score;
+}
+
+static enum med_code rank_passages_of(
+    struct ranker *k, const struct med_ranking *ranking, struct med_ranked *r, struct med_err *err)
+{
+    const struct med_segment *s = k->index->segments[r->segment];
+    uint32_t all = s->docs[r->doc].chunk_count, first = s->docs[r->doc].first_chunk, n = 0;
+    if (all < 2 || all > PASSAGES_OF_DOC_MAX) return MED_OK;
+    uint32_t *chunks = med_arena_alloc(k->arena, all * sizeof *chunks);
+    float *lexical = med_arena_calloc(k->arena, all, sizeof *lexical);
+    float *dense = med_arena_calloc(k->arena, all, sizeof *dense);
+    if (!chunks || !lexical || !dense) return out_of_memory(err);
+    for (uint32_t c = first; c < first + all; c++) {
+        if (med_filter_has(k->filters[r->segment], c)) chunks[n++] = c;
+    }
+    struct med_lex_query q = lexical_query(k, r->segment);
+    enum med_code code = MED_OK;
+    if (ranking->lexical_max > 0)
+        code = med_lex_score(s->lex, k->searcher->scratch, &q, chunks, n, lexical, err);
+    if (!code && k->vector && s->dense && ranking->dense_max > 0)
+        code = med_dense_score(s->dense, k->vector, chunks, n, dense, err);
+    if (code) return code;
+    double w = ranking->fusion_weight;
+    for (uint32_t i = 0; i < n; i++) {
+        double score = 0;
+        if (ranking->lexical_max > 0) score += (1 - w) * lexical[i] / ranking->lexical_max;
+        if (ranking->dense_max > 0) score += w * fmax(dense[i], 0) / ranking->dense_max;
+        keep_passage(r, chunks[i], score);
+    }
+    double best = r->passage_count ? r->passage_shares[0] : 0;
+    if (best <= 0) r->passage_count = 0;
+    for (uint32_t i = 0; i < r->passage_count; i++)
+        r->passage_shares[i] = (float)(r->passage_shares[i] / best);
+    return MED_OK;
+}
+
+/* For the results that will be shown. */
+static enum med_code rank_passages(
+    struct ranker *k, struct med_ranking *ranking, struct med_err *err)
+{
+    const struct med_search_request *request = k->request;
+    size_t end = (size_t)request->offset + request->limit;
+    if (!request->rank_passages || request->group != MED_GROUP_DOCUMENT) return MED_OK;
+    for (size_t i = request->offset; i < end && i < ranking->count; i++) {
+        enum med_code code = rank_passages_of(k, ranking, &ranking->items[i], err);
+        if (code) return code;
+    }
+    return MED_OK;
+}
+
 /* --- sets of known size --- */
 
 /* The passage with most of the query's words speaks for each document that was listed from `from`
@@ -527,6 +592,7 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
     }
     ranking->total = ranking->count;
     ranking->total_exact = !k.pool.lexical_full && !k.pool.dense_full;
+    if (!code) code = rank_passages(&k, ranking, err);
     if (!code && match.restricted) code = complete(&k, &match, wanted, ranking, err);
     return code;
 }

@@ -73,6 +73,7 @@ struct med_search_request {
     double fusion_weight;    /* of the dense half, 0..1; negative = the calibrated one */
     double authority_weight; /* 0..1; negative = MED_AUTHORITY_WEIGHT_DEFAULT; authority.h */
     enum med_sort sort;
+    bool rank_passages;    /* fill med_ranked.passages of the page; med_search does it itself */
     bool literal;          /* the query is plain text whatever it looks like (eval) */
     uint32_t facet_mask;   /* 1 << enum med_facet */
     uint32_t facet_values; /* at most so many per facet */
@@ -86,6 +87,7 @@ struct med_search_request {
         .limit = MED_LIMIT_DEFAULT, .fusion_weight = -1, .authority_weight = -1})
 
 /* --- ranking alone: what eval and calibration use --- */
+#define MED_PASSAGES_RANKED 4
 struct med_ranked {
     uint32_t segment, doc, chunk; /* ordinals; chunk = the passage that gave the score */
     double score;                 /* 0..1, comparable within one answer only */
@@ -95,6 +97,10 @@ struct med_ranked {
     double lexical_part, dense_part;
     struct med_authority authority_parts;
     double authority; /* of the document, 0..1; .5 is neutral */
+    /* One result per document: its best passages by the same fusion, best first, with their share
+     * of the best one's score. med_search shows the one that has the nearest sentence. */
+    uint32_t passages[MED_PASSAGES_RANKED], passage_count; /* 0: chunk is the only one */
+    float passage_shares[MED_PASSAGES_RANKED];
 };
 struct med_facet_value {
     struct med_str value; /* as most readers write it: "2019", "Journal Article", "pubmed" */

@@ -147,6 +147,26 @@ static size_t one_line(struct med_str text, char *out, uint32_t *moved)
     return len;
 }
 
+enum med_code snippet_weigh(struct med_analyzer *analyzer, struct med_str passage,
+    const struct query *query, struct med_arena *arena, double *ret_share, struct med_err *err)
+{
+    struct match matches[MATCHES_MAX];
+    const struct med_token *tokens;
+    size_t token_count, sentence_count;
+    struct med_span *sentences;
+    double all = 0;
+    size_t terms = query->term_count < TERMS_TRACKED_MAX ? query->term_count : TERMS_TRACKED_MAX;
+    for (size_t t = 0; t < terms; t++) all += query->terms[t].idf + 1e-6;
+    enum med_code code = med_analyze(analyzer, passage, &tokens, &token_count, err);
+    if (code) return code;
+    size_t count = find_matches(tokens, token_count, query, matches);
+    code = med_sentences(passage, arena, &sentences, &sentence_count, err);
+    if (code) return code;
+    struct window w = choose_window(passage, sentences, sentence_count, matches, count, query);
+    *ret_share = all > 0 ? window_weight(matches, count, w, query) / all : 0;
+    return MED_OK;
+}
+
 enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage,
     const struct query *query, struct med_arena *arena, struct med_str *ret_snippet,
     struct med_span **ret_highlights, size_t *ret_highlight_count, struct med_err *err)

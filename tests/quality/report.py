@@ -77,7 +77,7 @@ def check_passages(passages):
             for key, value in hit["passage"].items():
                 assert value <= hit["article"][key] + 1e-9, key
     best = passages["modes"]["hybrid"]["document"]["passage"]
-    assert best["success@5"] >= 0.85 and best["mrr@10"] >= 0.7, best
+    assert best["success@5"] >= 0.9 and best["success@10"] >= 0.95 and best["mrr@10"] >= 0.7, best
 
 
 def main():

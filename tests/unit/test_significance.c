@@ -1,8 +1,10 @@
-/* The randomisation test against all sign patterns, comparisons, sweeps, and evidence in text. */
+/* The randomisation test against all sign patterns, comparisons, sweeps, evidence in text, and the
+ * passage that is shown. */
 #include "index/eval.h"
 
 #include "common/limits.h"
 #include "common/rng.h"
+#include "index/internal.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -179,6 +181,46 @@ static void half_of_the_evidence_is_enough(void **state)
     assert_false(med_evidence_covered((struct med_span){0, 100}, evidence));
 }
 
+static uint32_t choose(struct med_str text, const struct med_chunk_row *chunks, float second_share,
+    uint32_t passage_count)
+{
+    struct med_arena *arena;
+    struct med_analyzer *analyzer;
+    struct query query;
+    assert_int_equal(med_arena_new(MED_MIB, &arena, NULL), MED_OK);
+    assert_int_equal(med_analyzer_new(&analyzer, NULL), MED_OK);
+    assert_int_equal(
+        query_analyse(analyzer, MED_STR("apixaban bleeding stroke"), arena, &query, NULL), MED_OK);
+    for (size_t i = 0; i < query.term_count; i++) query.terms[i].idf = 2;
+    const struct med_segment segment = {.chunks = chunks};
+    const struct med_ranked rank = {.chunk = 7,
+        .passages = {0, 1, 2},
+        .passage_shares = {1, second_share, 0.1f},
+        .passage_count = passage_count};
+    uint32_t chosen;
+    assert_int_equal(
+        passage_choose(&segment, analyzer, &query, text, &rank, arena, &chosen, NULL), MED_OK);
+    med_analyzer_free(&analyzer);
+    med_arena_free(&arena);
+    return chosen;
+}
+
+static void the_passage_with_the_nearest_sentence_is_shown(void **state)
+{
+    (void)state;
+    char text[2200];
+    memset(text, ' ', sizeof text);
+    memcpy(text, "We gave apixaban.", 17);
+    memcpy(text + 500, "Much bleeding was seen.", 23);
+    memcpy(text + 990, "A stroke.", 9);
+    memcpy(text + 1000, "On apixaban bleeding was rarer, and so was stroke.", 50);
+    const struct med_chunk_row chunks[] = {{0, 999}, {1000, 1050}, {2100, 2300}};
+    struct med_str all = {.ptr = text, .len = sizeof text};
+    assert_int_equal(choose(all, chunks, 0.9f, 3), 1);
+    assert_int_equal(choose(all, chunks, 0.5f, 3), 0); /* too far behind in the ranking */
+    assert_int_equal(choose(all, chunks, 0.9f, 0), 7); /* nothing to choose from */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +232,7 @@ int main(void)
         cmocka_unit_test(a_sweep_that_makes_no_sense_is_refused),
         cmocka_unit_test(evidence_is_found_whatever_its_white_space),
         cmocka_unit_test(half_of_the_evidence_is_enough),
+        cmocka_unit_test(the_passage_with_the_nearest_sentence_is_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
