@@ -33,6 +33,8 @@ struct piece_doc {
     size_t chunk_count;
     struct run_of_terms title, mesh;
     struct piece_chunk *passages;
+    struct med_definition *definitions; /* abbreviations */
+    size_t definition_count;
 };
 
 struct piece {
@@ -165,6 +167,9 @@ static enum med_code analyse_doc(
     if (!code && !d->passages) code = out_of_memory(err);
     for (size_t c = 0; !code && c < d->chunk_count; c++)
         code = analyse_passage(w, p, d->doc, text, &d->chunks[c], &d->passages[c], err);
+    if (!code)
+        code = med_definitions_find(
+            text->bytes, w->analyzer, p->arena, &d->definitions, &d->definition_count, err);
     p->text_bytes += text->bytes.len;
     p->doc_count++;
     return code;
@@ -258,6 +263,9 @@ static enum med_code merge_doc(
     struct forward *f = &b->forward;
     enum med_code code = med_tables_add(b->tables, d->doc, d->chunks, d->chunk_count, err);
     if (!code) code = med_overlay_builder_add(b->overlay, d->doc, err);
+    if (!code)
+        code = med_thesaurus_builder_add(
+            b->thesaurus, d->doc, d->definitions, d->definition_count, err);
     if (!code)
         code = med_fields_add(
             b->fields, d->doc, b->vocab, p->terms + d->title.start, d->title.count, err);

@@ -52,6 +52,7 @@ static enum med_code prepare(struct build *b, struct med_err *err)
     if (!code) code = med_tables_new(&b->tables, err);
     if (!code) code = med_fields_writer_new(&b->fields, err);
     if (!code) code = med_overlay_builder_new(&b->overlay, err);
+    if (!code) code = med_thesaurus_builder_new(&b->thesaurus, err);
     if (!code) code = med_data_new_segment(b->data, b->segment_id, b->segment_dir, err);
     return code;
 }
@@ -67,6 +68,38 @@ static enum med_code make_overlay(struct build *b, struct med_err *err)
         code = med_overlay_builder_finish(b->overlay, b->snapshot, &list, &b->overlay_bytes, err);
     med_overlay_builder_free(&b->overlay);
     b->manifest.overlay_bytes = med_buf_str(&b->overlay_bytes);
+    return code;
+}
+
+/* Every title and passage as the ids of its terms. */
+static void each_run(const void *runs,
+    void (*visit)(void *ctx, uint32_t doc, const uint32_t *terms, size_t count), void *ctx)
+{
+    const struct forward *f = runs;
+    uint32_t chunk = 0;
+    for (uint32_t d = 0; d < f->doc_count; d++) {
+        visit(ctx, d, f->tokens + f->title_start[d], f->title_end[d] - f->title_start[d]);
+        for (; chunk < f->chunk_count && f->chunk_doc[chunk] == d; chunk++)
+            visit(ctx, d, f->tokens + f->chunk_start[chunk],
+                f->chunk_end[chunk] - f->chunk_start[chunk]);
+    }
+}
+
+/* The operator's vocabularies and the corpus's abbreviations, for the generation's thesaurus. */
+static enum med_code make_thesaurus(struct build *b, struct med_err *err)
+{
+    struct med_vocabulary vocabulary;
+    struct med_analyzer *analyzer = NULL;
+    struct med_term_runs runs = {.vocab = b->vocab, .each = each_run, .runs = &b->forward};
+    med_buf_init(&b->thesaurus_bytes, MED_THESAURUS_BYTES_MAX);
+    enum med_code code = med_vocabularies_load(b->data, b->arena, &vocabulary, err);
+    if (!code) code = med_analyzer_new(&analyzer, err);
+    if (!code)
+        code = med_thesaurus_builder_finish(
+            b->thesaurus, &vocabulary, &runs, analyzer, &b->thesaurus_bytes, err);
+    if (analyzer) med_analyzer_free(&analyzer);
+    med_thesaurus_builder_free(&b->thesaurus);
+    b->manifest.thesaurus_bytes = med_buf_str(&b->thesaurus_bytes);
     return code;
 }
 
@@ -354,6 +387,8 @@ static void release(struct build *b)
     med_fields_writer_free(&b->fields);
     med_overlay_builder_free(&b->overlay);
     med_buf_free(&b->overlay_bytes);
+    med_thesaurus_builder_free(&b->thesaurus);
+    med_buf_free(&b->thesaurus_bytes);
     med_lex_writer_free(&b->lex);
     med_vocab_free(&b->vocab);
     forward_free(&b->forward);
@@ -373,6 +408,7 @@ enum med_code med_build(struct med_data *data, struct med_store *store,
     if (!code) code = build_analyse(&b, err);
     b.report.seconds.analyse = seconds_since(analyse_start);
     if (!code) code = make_overlay(&b, err);
+    if (!code) code = make_thesaurus(&b, err);
     if (!code) code = write_lexical(&b, err);
     if (!code) code = make_dense(&b, err);
     if (!code) code = publish(&b, err);

@@ -42,6 +42,8 @@ struct build {
     struct med_fields_writer *fields;
     struct med_overlay_builder *overlay;
     struct med_buf overlay_bytes;
+    struct med_thesaurus_builder *thesaurus;
+    struct med_buf thesaurus_bytes;
     struct forward forward;
     char segment_id[MED_NAME_LEN + 1];
     char segment_dir[MED_PATH_MAX];
@@ -55,8 +57,6 @@ struct build {
     struct med_build_report report;
 };
 
-/* The fields of a document as they are indexed. analyse.c and calibrate.c must agree on them. */
-struct med_str build_mesh_text(const struct med_doc *doc, struct med_buf *scratch);
 /* Heading path above the passage's own heading, for body sections; empty for abstracts. */
 struct med_str build_context(const struct med_doc *doc, const struct med_chunk *chunk);
 

@@ -75,6 +75,7 @@ static enum med_code run_one(struct evaluation *e, struct med_searcher *searcher
     request.fusion = e->options->fusion;
     request.fusion_weight = system->fusion_weight;
     request.authority_weight = system->authority_weight;
+    request.expand = e->options->expand;
     struct med_ranking *ranking;
     enum med_code code = med_rank(e->index, searcher, &request, arena, &ranking, err);
     if (code) return code;

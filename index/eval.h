@@ -48,6 +48,7 @@ struct med_eval_options {
     size_t mode_count;
     double fusion_weight;    /* negative = calibrated */
     double authority_weight; /* negative = MED_AUTHORITY_WEIGHT_DEFAULT */
+    bool expand;             /* as in med_search_request */
     enum med_fusion fusion;
     struct med_sweep sweeps[MED_SWEEPS_MAX];
     size_t sweep_count;

@@ -235,7 +235,7 @@ enum med_code manifest_verify_new(struct med_data *data, const struct med_manife
     struct med_arena *arena;
     enum med_code code = med_arena_new(PUBLISH_ARENA_BYTES_MAX, &arena, err);
     if (code != MED_OK) return code;
-    size_t count = m->encoder_file_count + 1;
+    size_t count = m->encoder_file_count + 2; /* and the generation's own two */
     for (size_t i = 0; i < m->segment_count; i++) count += m->segments[i].file_count;
     v.files = med_arena_calloc(arena, count, sizeof *v.files);
     if (!v.files) {
@@ -259,6 +259,7 @@ enum med_code manifest_verify_new(struct med_data *data, const struct med_manife
     char number[24];
     snprintf(number, sizeof number, "%" PRIu64, m->number);
     if (m->overlay.name[0]) add_files(&v, "generations", number, &m->overlay, 1, NULL, 0);
+    if (m->thesaurus.name[0]) add_files(&v, "generations", number, &m->thesaurus, 1, NULL, 0);
     unsigned threads = med_cpu_count() < VERIFY_THREADS_MAX ? med_cpu_count() : VERIFY_THREADS_MAX;
     code = med_parallel_for(threads, v.count, 1, verify_range, &v, err);
     med_arena_free(&arena);
@@ -309,25 +310,30 @@ static enum med_code next_number(
     return MED_OK;
 }
 
-/* Durable with its name before there is a MANIFEST: a generation that has one has all its files. */
-static enum med_code write_overlay(
-    struct med_data *data, struct med_manifest *m, const char *dir, struct med_err *err)
+/* A file of the generation itself; without bytes there is none. Durable with its name before there
+ * is a MANIFEST: a generation that has one has all its files. */
+static enum med_code write_part(struct med_data *data, uint64_t number, const char *name,
+    struct med_str bytes, struct med_file_ref *ret_ref, struct med_err *err)
 {
-    char path[MED_PATH_MAX];
+    char path[MED_PATH_MAX], dir[MED_PATH_MAX];
     struct med_file *file;
-    m->overlay = (struct med_file_ref){0};
-    if (m->overlay_bytes.len == 0) return MED_OK;
-    snprintf(m->overlay.name, sizeof m->overlay.name, "overlay");
-    enum med_code code = generation_path(data, m->number, m->overlay.name, path, err);
+    struct med_file_ref ref = {0};
+    *ret_ref = ref;
+    if (bytes.len == 0) return MED_OK;
+    snprintf(ref.name, sizeof ref.name, "%s", name);
+    enum med_code code = generation_path(data, number, name, path, err);
+    if (code == MED_OK) code = generation_path(data, number, NULL, dir, err);
     if (code == MED_OK) code = med_file_create(data->fs, path, &file, err);
     if (code != MED_OK) return code;
-    code = med_file_append(file, m->overlay_bytes.ptr, m->overlay_bytes.len, err);
+    code = med_file_append(file, bytes.ptr, bytes.len, err);
     if (code != MED_OK) {
         med_file_discard(&file);
         return code;
     }
-    code = med_file_finish(&file, &m->overlay.size, &m->overlay.hash, err);
-    return code == MED_OK ? data->fs->ops->sync_dir(data->fs, dir, err) : code;
+    code = med_file_finish(&file, &ref.size, &ref.hash, err);
+    if (code == MED_OK) code = data->fs->ops->sync_dir(data->fs, dir, err);
+    if (code == MED_OK) *ret_ref = ref;
+    return code;
 }
 
 static enum med_code write_generation(
@@ -339,7 +345,10 @@ static enum med_code write_generation(
     enum med_code code = generation_path(data, m->number, NULL, dir, err);
     if (code == MED_OK) code = generation_path(data, m->number, "MANIFEST", path, err);
     if (code == MED_OK) code = med_fs_mkdir_all(data->fs, dir, err);
-    if (code == MED_OK) code = write_overlay(data, m, dir, err);
+    if (code == MED_OK)
+        code = write_part(data, m->number, "overlay", m->overlay_bytes, &m->overlay, err);
+    if (code == MED_OK)
+        code = write_part(data, m->number, "thesaurus", m->thesaurus_bytes, &m->thesaurus, err);
     if (code == MED_OK) code = med_manifest_write(m, &buf, err);
     if (code == MED_OK) code = med_fs_replace(data->fs, path, buf.data, buf.len, err);
     if (code == MED_OK) code = sync_folder(data, "generations", NULL, err);
@@ -360,7 +369,7 @@ enum med_code med_generation_publish(struct med_data *data, struct med_manifest 
     const struct med_progress *progress, struct med_err *err)
 {
     struct med_manifest m = *manifest;
-    m.overlay = (struct med_file_ref){0}; /* written below */
+    m.overlay = m.thesaurus = (struct med_file_ref){0}; /* written below */
     struct med_manifest *known = NULL;
     struct med_arena *arena;
     uint64_t current;
@@ -384,6 +393,7 @@ enum med_code med_generation_publish(struct med_data *data, struct med_manifest 
     med_arena_free(&arena);
     if (code != MED_OK) return code;
     manifest->overlay = m.overlay;
+    manifest->thesaurus = m.thesaurus;
     manifest->number = m.number;
     manifest->created_unix_s = m.created_unix_s;
     return MED_OK;

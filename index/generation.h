@@ -5,6 +5,7 @@
  *   <data>/encoders/<id>/<file>       write-once
  *   <data>/generations/<number>/MANIFEST   names and checksums of all that the generation uses
  *   <data>/generations/<number>/overlay    what changes about unchanged documents (overlay.h)
+ *   <data>/generations/<number>/thesaurus  vocabularies and abbreviations (thesaurus.h)
  *   <data>/CURRENT                    the serving generation's number; its durable rename is THE
  *                                     commit point
  *   <data>/build.lock                 flock: one build at a time
@@ -57,6 +58,8 @@ struct med_manifest {
     struct med_str notes;         /* JSON object: stage times and counts of the build, for `info` */
     struct med_file_ref overlay;  /* set by publish; an empty name: the generation has none */
     struct med_str overlay_bytes; /* what publish writes there, borrowed; not read back */
+    struct med_file_ref thesaurus; /* the same for the thesaurus (thesaurus.h) */
+    struct med_str thesaurus_bytes;
 };
 
 /* The data folder. Creates it (and its sub-folders) when create is set; otherwise MED_E_NOT_FOUND
@@ -117,6 +120,9 @@ enum med_code med_pin_map(const struct med_pin *pin, const struct med_segment_re
     const char *file, bool verify, struct med_map *ret_map, struct med_err *err) MED_CHECK;
 /* The same for the generation's overlay; an empty map where it has none. */
 enum med_code med_pin_map_overlay(
+    const struct med_pin *pin, bool verify, struct med_map *ret_map, struct med_err *err) MED_CHECK;
+/* The same for its thesaurus. */
+enum med_code med_pin_map_thesaurus(
     const struct med_pin *pin, bool verify, struct med_map *ret_map, struct med_err *err) MED_CHECK;
 void med_pin_release(struct med_pin **pin);
 

@@ -77,6 +77,15 @@ static enum med_code open_overlay(struct med_index *x, bool verify, struct med_e
     return MED_OK;
 }
 
+static enum med_code open_thesaurus(struct med_index *x, bool verify, struct med_err *err)
+{
+    enum med_code code = med_pin_map_thesaurus(x->pin, verify, &x->thesaurus_map, err);
+    if (!code)
+        code = med_thesaurus_open(x->thesaurus_map.ptr, x->thesaurus_map.len, &x->thesaurus, err);
+    x->bytes += x->thesaurus_map.len;
+    return code;
+}
+
 static enum med_code open_segments(struct med_index *x, bool verify, struct med_err *err)
 {
     const struct med_manifest *m = x->manifest;
@@ -121,6 +130,7 @@ enum med_code med_index_open(struct med_data *data, struct med_store *store, uin
     if (!code) code = open_encoder(x, verify, err);
     if (!code) code = open_segments(x, verify, err);
     if (!code) code = open_overlay(x, verify, err);
+    if (!code) code = open_thesaurus(x, verify, err);
     if (!code) code = collect_shared(x, err);
     if (code) {
         med_index_release(&x);
@@ -147,6 +157,7 @@ void med_index_release(struct med_index **index)
     med_corpus_free(&x->encoder);
     med_map_close(&x->encoder_map);
     med_map_close(&x->overlay_map);
+    med_map_close(&x->thesaurus_map);
     med_pin_release(&x->pin);
     med_free(x);
 }

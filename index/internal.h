@@ -7,6 +7,7 @@
 #include "index/overlay.h"
 #include "index/query_parse.h"
 #include "index/search.h"
+#include "index/thesaurus.h"
 
 #include <stdatomic.h>
 
@@ -28,6 +29,8 @@ struct med_index {
     struct med_corpus_encoder *encoder; /* NULL when lexical only */
     struct med_map overlay_map;
     struct med_overlay overlay;
+    struct med_map thesaurus_map;
+    struct med_thesaurus thesaurus;
     struct shared_work *shared; /* sorted by work */
     size_t shared_count;
     struct {
@@ -42,11 +45,13 @@ struct query_term {
     float weight;        /* 1, or less for function words */
     float idf;           /* over the collection; 0 when no passage has it */
     uint64_t df;
+    bool added; /* by expansion, not typed */
 };
 struct query {
     struct query_tree tree; /* count 0: nothing in the query restricts */
     struct med_str *words;  /* slices of the request's text that rank; NULL after query_analyse */
     size_t word_count;
+    struct med_str text; /* what was analysed; borrowed */
     struct query_term *terms;
     size_t term_count;
 };
@@ -58,6 +63,15 @@ enum med_code query_understand(struct med_analyzer *analyzer,
     const struct med_search_request *request, struct med_arena *arena, struct query *ret_query,
     struct med_err *err) MED_CHECK;
 
+/* Adds the terms of other names of what the query's text says, with smaller weights, and tells the
+ * ranking which. Before the terms are looked up. */
+enum med_code query_expand(const struct med_index *index, struct med_analyzer *analyzer,
+    struct query *query, struct med_arena *arena, struct med_ranking *ranking,
+    struct med_err *err) MED_CHECK;
+
+/* Of a term over the whole collection; 0 when no passage has it. */
+double query_idf(const struct med_index *index, struct med_str term);
+
 struct med_searcher {
     struct med_analyzer *analyzer;
     struct med_lex_scratch *scratch;
@@ -67,6 +81,15 @@ struct med_searcher {
 enum med_code rank_query(const struct med_index *index, struct med_searcher *searcher,
     const struct med_search_request *request, struct query *query, struct med_arena *arena,
     struct med_ranking *ranking, struct med_err *err) MED_CHECK;
+
+/* The fields of a document as they are indexed: descriptors, keywords and chemicals. */
+struct med_str build_mesh_text(const struct med_doc *doc, struct med_buf *scratch);
+
+/* Loads and cuts the page of a ranking that the request asks for. */
+enum med_code answer_make(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, const struct query *query,
+    struct med_ranking *ranking, struct med_arena *arena, struct med_answer **ret_answer,
+    struct med_err *err) MED_CHECK;
 
 /* The links of a document from both sides, each once. The index may be NULL. */
 enum med_code links_of(const struct med_index *index, struct med_snapshot *snapshot,

@@ -134,6 +134,16 @@ static void write_raw(struct med_jw *w, const char *key, struct med_str json)
     med_jw_raw(w, json);
 }
 
+/* A file of the generation itself, where it has one. */
+static void write_part(struct med_jw *w, const char *key, const struct med_file_ref *part)
+{
+    if (!part->name[0]) return;
+    med_jw_key(w, key);
+    med_jw_object(w);
+    write_files(w, part, 1);
+    med_jw_object_end(w);
+}
+
 static void write_body(struct med_jw *w, const struct med_manifest *m)
 {
     med_jw_object(w);
@@ -154,12 +164,8 @@ static void write_body(struct med_jw *w, const struct med_manifest *m)
         write_files(w, m->encoder_files, m->encoder_file_count);
         med_jw_object_end(w);
     }
-    if (m->overlay.name[0]) {
-        med_jw_key(w, "overlay");
-        med_jw_object(w);
-        write_files(w, &m->overlay, 1);
-        med_jw_object_end(w);
-    }
+    write_part(w, "overlay", &m->overlay);
+    write_part(w, "thesaurus", &m->thesaurus);
     med_jw_kint(w, "title_weight", m->title_weight);
     med_jw_kint(w, "mesh_weight", m->mesh_weight);
     med_jw_kdouble(w, "k1", m->k1);
@@ -356,6 +362,18 @@ static struct med_str parse_object(struct parse *p, const struct med_json *o, co
     return kept;
 }
 
+static void parse_part(
+    struct parse *p, const struct med_json *o, const char *key, struct med_file_ref *ret_part)
+{
+    const struct med_json *part = med_json_get(o, key);
+    size_t count = 0;
+    const struct med_file_ref *file = part ? parse_files(p, part, &count) : NULL;
+    if (count == 1)
+        *ret_part = *file;
+    else if (part)
+        wrong(p, key);
+}
+
 static void parse_body(struct parse *p, const struct med_json *o, struct med_manifest *m)
 {
     m->number = (uint64_t)integer(p, o, "generation", 1, INTEGER_MAX);
@@ -373,13 +391,8 @@ static void parse_body(struct parse *p, const struct med_json *o, struct med_man
         m->encoder_files = parse_files(p, encoder, &m->encoder_file_count);
         if (!manifest_id_ok(m->encoder_id)) wrong(p, "encoder");
     }
-    const struct med_json *overlay = med_json_get(o, "overlay");
-    size_t overlay_count = 0;
-    const struct med_file_ref *file = overlay ? parse_files(p, overlay, &overlay_count) : NULL;
-    if (overlay_count == 1)
-        m->overlay = *file;
-    else if (overlay)
-        wrong(p, "overlay");
+    parse_part(p, o, "overlay", &m->overlay);
+    parse_part(p, o, "thesaurus", &m->thesaurus);
     m->title_weight = (uint32_t)integer(p, o, "title_weight", 0, UINT32_MAX);
     m->mesh_weight = (uint32_t)integer(p, o, "mesh_weight", 0, UINT32_MAX);
     m->k1 = real(p, o, "k1");

@@ -147,15 +147,27 @@ enum med_code med_pin_map(const struct med_pin *pin, const struct med_segment_re
     return code == MED_OK ? map_checked(path, ref, verify, ret_map, err) : code;
 }
 
+/* A file of the generation itself. */
+static enum med_code map_part(const struct med_pin *pin, const struct med_file_ref *ref,
+    bool verify, struct med_map *ret_map, struct med_err *err)
+{
+    char path[MED_PATH_MAX];
+    *ret_map = (struct med_map){0};
+    if (!ref->name[0]) return MED_OK;
+    enum med_code code = generation_path(pin->data, pin->manifest->number, ref->name, path, err);
+    return code == MED_OK ? map_checked(path, ref, verify, ret_map, err) : code;
+}
+
 enum med_code med_pin_map_overlay(
     const struct med_pin *pin, bool verify, struct med_map *ret_map, struct med_err *err)
 {
-    const struct med_manifest *m = pin->manifest;
-    char path[MED_PATH_MAX];
-    *ret_map = (struct med_map){0};
-    if (!m->overlay.name[0]) return MED_OK;
-    enum med_code code = generation_path(pin->data, m->number, m->overlay.name, path, err);
-    return code == MED_OK ? map_checked(path, &m->overlay, verify, ret_map, err) : code;
+    return map_part(pin, &pin->manifest->overlay, verify, ret_map, err);
+}
+
+enum med_code med_pin_map_thesaurus(
+    const struct med_pin *pin, bool verify, struct med_map *ret_map, struct med_err *err)
+{
+    return map_part(pin, &pin->manifest->thesaurus, verify, ret_map, err);
 }
 
 /* --- listing --- */
@@ -199,7 +211,7 @@ static enum med_code describe(struct med_data *data, uint64_t number, uint64_t c
                 info.bytes += m->segments[i].files[k].size;
         }
         for (size_t k = 0; k < m->encoder_file_count; k++) info.bytes += m->encoder_files[k].size;
-        info.bytes += m->overlay.size;
+        info.bytes += m->overlay.size + m->thesaurus.size;
     }
     med_arena_free(&arena);
     if (code == MED_E_CORRUPT || code == MED_E_UNSUPPORTED) code = MED_OK; /* listed with zeros */

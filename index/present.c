@@ -83,6 +83,33 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     return code;
 }
 
+enum med_code answer_make(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, const struct query *query,
+    struct med_ranking *ranking, struct med_arena *arena, struct med_answer **ret_answer,
+    struct med_err *err)
+{
+    struct med_answer *answer = med_arena_calloc(arena, 1, sizeof *answer);
+    if (!answer) return out_of_memory(err);
+    struct med_snapshot *snapshot = NULL;
+    uint64_t start = med_now_ns();
+    enum med_code code = med_snapshot_open(index->store, &snapshot, err);
+    if (code) return code;
+    size_t available = ranking->count > request->offset ? ranking->count - request->offset : 0;
+    answer->ranking = ranking;
+    answer->generation = index->manifest->number;
+    answer->count = available < request->limit ? available : request->limit;
+    answer->results = med_arena_calloc(arena, answer->count + 1, sizeof *answer->results);
+    if (!answer->results) code = out_of_memory(err);
+    for (size_t i = 0; !code && i < answer->count; i++)
+        code = present_one(index, searcher, snapshot, query, &ranking->items[request->offset + i],
+            arena, &answer->results[i], err);
+    med_snapshot_close(&snapshot);
+    if (code) return code;
+    answer->ns_present = med_now_ns() - start;
+    *ret_answer = answer;
+    return MED_OK;
+}
+
 static enum med_code understand_and_rank(const struct med_index *index,
     struct med_searcher *searcher, const struct med_search_request *request,
     struct med_arena *arena, struct query *query, struct med_ranking *ranking, struct med_err *err)
@@ -128,30 +155,13 @@ enum med_code med_search(const struct med_index *index, struct med_searcher *sea
     const struct med_search_request *request, struct med_arena *arena,
     struct med_answer **ret_answer, struct med_err *err)
 {
-    struct med_answer *answer = med_arena_calloc(arena, 1, sizeof *answer);
     struct med_ranking *ranking = med_arena_calloc(arena, 1, sizeof *ranking);
-    if (!answer || !ranking) return out_of_memory(err);
+    if (!ranking) return out_of_memory(err);
     struct query query;
-    struct med_snapshot *snapshot = NULL;
     enum med_code code = understand_and_rank(index, searcher, request, arena, &query, ranking, err);
     if (!code) code = mind_spelling(index, searcher, request, arena, &query, &ranking, err);
-    uint64_t t1 = med_now_ns();
-    if (!code) code = med_snapshot_open(index->store, &snapshot, err);
-    if (code) return code;
-    size_t available = ranking->count > request->offset ? ranking->count - request->offset : 0;
-    answer->ranking = ranking;
-    answer->generation = index->manifest->number;
-    answer->count = available < request->limit ? available : request->limit;
-    answer->results = med_arena_calloc(arena, answer->count + 1, sizeof *answer->results);
-    if (!answer->results) code = out_of_memory(err);
-    for (size_t i = 0; !code && i < answer->count; i++)
-        code = present_one(index, searcher, snapshot, &query, &ranking->items[request->offset + i],
-            arena, &answer->results[i], err);
-    med_snapshot_close(&snapshot);
-    if (code) return code;
-    answer->ns_present = med_now_ns() - t1;
-    *ret_answer = answer;
-    return MED_OK;
+    return code ? code
+                : answer_make(index, searcher, request, &query, ranking, arena, ret_answer, err);
 }
 
 /* --- fetch --- */

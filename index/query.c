@@ -37,7 +37,8 @@ enum med_code query_analyse(struct med_analyzer *analyzer, struct med_str text,
     if (count > MED_QUERY_TERMS_MAX)
         return med_fail(err, MED_E_LIMIT, "the query has %zu terms; at most %llu are accepted",
             count, MED_QUERY_TERMS_MAX);
-    struct query q = {.terms = med_arena_calloc(arena, count ? count : 1, sizeof *q.terms)};
+    struct query q = {
+        .text = text, .terms = med_arena_calloc(arena, count ? count : 1, sizeof *q.terms)};
     if (!q.terms) return med_fail(err, MED_E_NOMEM, "the query needs too much memory");
     for (size_t i = 0; !code && i < count; i++) {
         float weight = med_is_function_word(text, &tokens[i]) ? MED_FUNCTION_WORD_WEIGHT : 1;

@@ -44,7 +44,7 @@ struct ranker {
     struct med_filter *filters;  /* per segment */
     struct med_lex_term **terms; /* per segment: the query's terms found there */
     size_t *term_counts;
-    float *vector; /* NULL: no dense half */
+    const float *vector; /* NULL: no dense half */
     struct pool pool;
 };
 
@@ -92,12 +92,15 @@ static enum med_code encode_query(
     const struct med_corpus_encoder *encoder = k->index->encoder;
     if (!encoder || k->request->mode == MED_MODE_LEXICAL) return MED_OK;
     size_t n = k->query->term_count;
+    k->vector = k->request->vector;
+    if (k->vector) return MED_OK;
     uint32_t *rows = med_arena_calloc(k->arena, n + 1, sizeof *rows);
     float *counts = med_arena_calloc(k->arena, n + 1, sizeof *counts);
     float *vector = med_arena_calloc(k->arena, med_corpus_dim(encoder), sizeof *vector);
     if (!rows || !counts || !vector) return out_of_memory(err);
     struct med_bag bag = {.rows = rows, .counts = counts};
     for (size_t t = 0; t < n; t++) {
+        if (k->query->terms[t].added) continue;
         uint32_t row = med_corpus_find(encoder, k->query->terms[t].term);
         if (row == MED_NO_TERM) {
             ranking->unknown_term_count++;
@@ -568,6 +571,8 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
     k.filters = match.filters;
     if (!code) code = facets_count(index, searcher, request, query, &match, arena, ranking, err);
     ranking->ns.lexical = med_now_ns() - start;
+    if (!code && request->expand)
+        code = query_expand(index, searcher->analyzer, query, arena, ranking, err);
     if (!code) code = find_terms(&k, query, err);
     if (!code) code = encode_query(&k, ranking, err);
     if (code) return code;

@@ -78,7 +78,9 @@ struct med_search_request {
     uint32_t facet_mask;   /* 1 << enum med_facet */
     uint32_t facet_values; /* at most so many per facet */
     bool exact_dense;      /* scan instead of walking the graph (eval) */
+    bool expand;           /* other names of what the query says, with smaller weights */
     struct med_search_filter filter;
+    const float *vector; /* instead of the query's, L2-normalised, or NULL (similar articles) */
     struct med_str exclude_id; /* a document that must not be returned (similar articles,
                                   calibration), or empty */
 };
@@ -110,6 +112,11 @@ struct med_facet_counts {
     struct med_facet_value *values; /* most frequent first; years: latest first */
     size_t count;
 };
+struct med_expansion {
+    struct med_str typed;  /* words of the query */
+    struct med_str *added; /* other names of the same */
+    size_t added_count;
+};
 struct med_ranking {
     struct med_ranked *items; /* best first; ties: by document id, then chunk */
     size_t count;
@@ -127,6 +134,8 @@ struct med_ranking {
     size_t notice_count;
     struct med_str suggestion; /* the query with its spelling corrected, or empty */
     struct med_str searched;   /* what was searched for instead of the query, or empty */
+    struct med_expansion *expansions;
+    size_t expansion_count;
     struct {
         uint64_t analyse, lexical, dense, fuse;
     } ns;

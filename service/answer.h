@@ -2,10 +2,13 @@
 #pragma once
 
 #include "common/json.h"
+#include "index/similar.h"
+#include "index/terms.h"
 #include "service/search_params.h"
 
 struct view {
     struct med_str public_url; /* without a slash at its end */
+    struct med_str similar_to; /* id of the document that the answer is about, or empty */
     bool pretty;
     bool color; /* text on a terminal */
 };
@@ -17,6 +20,17 @@ void answer_json(const struct view *view, const struct search_params *params,
     const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out);
 void answer_text(const struct view *view, const struct search_params *params,
     const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out);
+
+/* --- terms --- */
+struct terms_answer {
+    struct med_str query;
+    uint64_t generation;
+    struct med_term *terms;
+    size_t count;
+    bool any; /* the generation has a vocabulary or abbreviations */
+};
+void terms_json(const struct view *view, const struct terms_answer *answer, struct med_buf *out);
+void terms_text(const struct terms_answer *answer, struct med_buf *out);
 
 /* --- fetch: one document or passage --- */
 #define FETCH_SECTIONS_MAX 32

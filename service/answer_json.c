@@ -156,6 +156,24 @@ static void facets_json(
     med_jw_object_end(w);
 }
 
+/* Other names that were searched for as well. */
+static void expansions_json(const struct med_ranking *ranking, struct med_jw *w)
+{
+    med_jw_key(w, "expansions");
+    med_jw_array(w);
+    for (size_t i = 0; i < ranking->expansion_count; i++) {
+        const struct med_expansion *e = &ranking->expansions[i];
+        med_jw_object(w);
+        med_jw_kstr(w, "typed", e->typed);
+        med_jw_key(w, "added");
+        med_jw_array(w);
+        for (size_t k = 0; k < e->added_count; k++) med_jw_str(w, e->added[k]);
+        med_jw_array_end(w);
+        med_jw_object_end(w);
+    }
+    med_jw_array_end(w);
+}
+
 void answer_json(const struct view *view, const struct search_params *params,
     const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out)
 {
@@ -164,7 +182,10 @@ void answer_json(const struct view *view, const struct search_params *params,
     med_time_text(manifest->created_unix_s, date);
     struct med_jw w = med_jw_of(out, view->pretty);
     med_jw_object(&w);
-    med_jw_kstr(&w, "query", params->request.query);
+    if (view->similar_to.len)
+        med_jw_kstr(&w, "similar_to", view->similar_to);
+    else
+        med_jw_kstr(&w, "query", params->request.query);
     med_jw_kcstr(&w, "mode", med_mode_name(ranking->mode));
     med_jw_kint(&w, "generation", (long long)answer->generation);
     med_jw_kcstr(&w, "index_date", date);
@@ -173,6 +194,7 @@ void answer_json(const struct view *view, const struct search_params *params,
     med_jw_kcstr(&w, "total_relation", ranking->total_exact ? "eq" : "gte");
     if (ranking->suggestion.len) med_jw_kstr(&w, "suggestion", ranking->suggestion);
     if (ranking->searched.len) med_jw_kstr(&w, "searched", ranking->searched);
+    if (!view->similar_to.len) expansions_json(ranking, &w);
     if (params->explain) times_json(answer, &w);
     facets_json(params, ranking, &w);
     med_jw_key(&w, "results");

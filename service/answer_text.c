@@ -95,6 +95,16 @@ void answer_text(const struct view *view, const struct search_params *params,
         one_line(ranking->suggestion, out);
         med_buf_putc(out, '\n');
     }
+    for (size_t i = 0; i < ranking->expansion_count; i++) {
+        const struct med_expansion *e = &ranking->expansions[i];
+        med_buf_puts(out, i ? "; " : "Also: ");
+        one_line(e->typed, out);
+        for (size_t k = 0; k < e->added_count; k++) {
+            med_buf_puts(out, k ? ", " : " -> ");
+            one_line(e->added[k], out);
+        }
+    }
+    if (ranking->expansion_count) med_buf_puts(out, "\n\n");
     if (answer->count == 0) {
         med_buf_puts(out, ranking->count ? "No results behind this offset.\n"
                                          : "No results. Try other words or fewer filters.\n");

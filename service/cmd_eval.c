@@ -116,6 +116,7 @@ enum med_code cmd_eval(const struct options *options, struct med_err *err)
         .evidence_path = options->evidence,
         .fusion_weight = options->fusion_weight,
         .authority_weight = options->authority_weight,
+        .expand = options->expand,
         .threads = (unsigned)options->threads,
         .run_dir = options->run_dir,
         .per_query_path = options->per_query};

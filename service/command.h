@@ -23,6 +23,9 @@ enum med_code cmd_eval(const struct options *options, struct med_err *err) MED_C
 enum med_code cmd_info(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_check(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_retractions(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_similar(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_terms(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_vocab(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_health(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_version(const struct options *options, struct med_err *err) MED_CHECK;
 

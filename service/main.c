@@ -80,6 +80,27 @@ static const struct command commands[] = {
         "  echo pmid:990000804 | medicus retractions --data ./data remove -\n"
         "  medicus retractions --data ./data list\n",
         cmd_retractions},
+    {"similar", COMMAND_SIMILAR, "--data FOLDER [options] ID",
+        "documents similar to one",
+        "By its passages' vectors, and the words and MeSH headings that weigh most in it. With\n"
+        "--json it prints what GET /v1/documents/{id}/similar answers with\n"
+        "response_format=detailed.\n",
+        "  medicus similar --data ./data pmid:990000101\n"
+        "  medicus similar --data ./data --year 2015.. --limit 5 pmid:990000101\n",
+        cmd_similar},
+    {"terms", COMMAND_TERMS, "--data FOLDER TERM",
+        "look a term up: descriptors and abbreviations",
+        "Shows names, tree numbers and how many documents of the index have the descriptor.\n",
+        "  medicus terms --data ./data 'heart attack'\n", cmd_terms},
+    {"vocab", COMMAND_VOCAB, "--data FOLDER add FILE | list | remove NAME",
+        "the operator's vocabularies (MeSH and others)",
+        "FILE (- for stdin) is NLM's MeSH descriptor XML, or lines of id<TAB>name<TAB>a|b|c,\n"
+        "plain or gzipped; a|b|c may hold tree numbers too. A file of the same name replaces the\n"
+        "one before. Vocabularies are applied by the next `medicus build`.\n",
+        "  medicus vocab --data ./data add desc2026.xml.gz\n"
+        "  medicus vocab --data ./data list\n"
+        "  medicus vocab --data ./data remove desc2026\n",
+        cmd_vocab},
     {"health", COMMAND_HEALTH, "[--listen HOST:PORT]",
         "ask a running server whether it is ready",
         "For HEALTHCHECK lines: exit status 0 when /readyz answers 200, 9 otherwise.\n",

@@ -20,6 +20,9 @@ enum command_id {
     COMMAND_INFO,
     COMMAND_CHECK,
     COMMAND_RETRACTIONS,
+    COMMAND_VOCAB,
+    COMMAND_TERMS,
+    COMMAND_SIMILAR,
     COMMAND_HEALTH,
     COMMAND_VERSION,
     COMMAND_COUNT
@@ -55,6 +58,7 @@ struct options {
     const char *queries, *qrels, *modes, *fusion, *run_dir, *per_query, *evidence, *html;
     uint64_t losers;
     double fusion_weight, authority_weight;
+    bool expand;
     /* serve, health */
     const char *listen, *log_format, *log_level;
     bool allow_public, wait, access_log;

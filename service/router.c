@@ -16,9 +16,10 @@ enum method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4 };
 struct route_row {
     enum route route;
     const char *path;
-    bool prefix;      /* something follows the path */
-    unsigned methods; /* enum method */
-    unsigned media;   /* 1 << enum media */
+    bool prefix;        /* something follows the path */
+    const char *suffix; /* and this stands behind it; NULL = nothing */
+    unsigned methods;   /* enum method */
+    unsigned media;     /* 1 << enum media */
     void (*work)(struct server *server, struct worker_state *worker,
         const struct http_request *request, struct http_response *response);
     void (*quick)(
@@ -32,17 +33,21 @@ struct route_row {
 
 /* clang-format off */
 static const struct route_row rows[] = {
-    {ROUTE_SEARCH, "/v1/search", false, GET_HEAD | METHOD_POST, JSON | TEXT, route_search, NULL},
-    {ROUTE_EXPORT, "/v1/export", false, GET_HEAD, TEXT | 1u << MEDIA_RIS | 1u << MEDIA_CSV,
-         route_export, NULL},
-    {ROUTE_DOCUMENT, "/v1/documents/", true, GET_HEAD, JSON | TEXT | MARKDOWN, route_document,
+    {ROUTE_SEARCH, "/v1/search", false, NULL, GET_HEAD | METHOD_POST, JSON | TEXT, route_search,
          NULL},
-    {ROUTE_FETCH, "/v1/fetch", false, METHOD_POST, JSON, route_fetch, NULL},
-    {ROUTE_LIVEZ, "/livez", false, GET_HEAD, JSON | TEXT, NULL, route_livez},
-    {ROUTE_READYZ, "/readyz", false, GET_HEAD, JSON | TEXT, NULL, route_readyz},
-    {ROUTE_METRICS, "/metrics", false, GET_HEAD, 1u << MEDIA_METRICS, NULL, route_metrics},
-    {ROUTE_OPENAPI, "/openapi.json", false, GET_HEAD, JSON, NULL, route_openapi},
-    {ROUTE_PROBLEMS, "/problems/", true, GET_HEAD, JSON | TEXT, NULL, route_problems},
+    {ROUTE_EXPORT, "/v1/export", false, NULL, GET_HEAD, TEXT | 1u << MEDIA_RIS | 1u << MEDIA_CSV,
+         route_export, NULL},
+    {ROUTE_SIMILAR, "/v1/documents/", true, "/similar", GET_HEAD, JSON | TEXT, route_similar,
+        NULL},
+    {ROUTE_DOCUMENT, "/v1/documents/", true, NULL, GET_HEAD, JSON | TEXT | MARKDOWN, route_document,
+         NULL},
+    {ROUTE_TERMS, "/v1/terms", false, NULL, GET_HEAD, JSON | TEXT, route_terms, NULL},
+    {ROUTE_FETCH, "/v1/fetch", false, NULL, METHOD_POST, JSON, route_fetch, NULL},
+    {ROUTE_LIVEZ, "/livez", false, NULL, GET_HEAD, JSON | TEXT, NULL, route_livez},
+    {ROUTE_READYZ, "/readyz", false, NULL, GET_HEAD, JSON | TEXT, NULL, route_readyz},
+    {ROUTE_METRICS, "/metrics", false, NULL, GET_HEAD, 1u << MEDIA_METRICS, NULL, route_metrics},
+    {ROUTE_OPENAPI, "/openapi.json", false, NULL, GET_HEAD, JSON, NULL, route_openapi},
+    {ROUTE_PROBLEMS, "/problems/", true, NULL, GET_HEAD, JSON | TEXT, NULL, route_problems},
 };
 /* clang-format on */
 #define ROW_COUNT (sizeof rows / sizeof *rows)
@@ -61,6 +66,10 @@ static const struct route_row *match(struct med_str path)
         struct med_str known = med_str_of(rows[i].path);
         bool same = rows[i].prefix ? path.len > known.len && med_str_starts(path, known)
                                    : med_str_eq(path, known);
+        if (same && rows[i].suffix) {
+            struct med_str suffix = med_str_of(rows[i].suffix);
+            same = path.len > known.len + suffix.len && med_str_ends(path, suffix);
+        }
         if (same) return &rows[i];
     }
     return NULL;
@@ -99,7 +108,8 @@ static void common_headers(const struct http_request *r, struct http_response *r
 {
     http_response_header(response, "X-Request-ID", "%s", r->id);
     http_response_header(response, "X-Content-Type-Options", "nosniff");
-    bool cacheable = r->route == ROUTE_SEARCH || r->route == ROUTE_DOCUMENT;
+    bool cacheable = r->route == ROUTE_SEARCH || r->route == ROUTE_DOCUMENT ||
+                     r->route == ROUTE_SIMILAR || r->route == ROUTE_TERMS;
     http_response_header(
         response, "Cache-Control", "%s", cacheable ? "private, no-cache" : "no-store");
     if (cacheable) http_response_header(response, "Vary", "Accept");

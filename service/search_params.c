@@ -131,6 +131,11 @@ static enum med_code set_explain(struct search_params *p, struct med_str v, stru
     return boolean(v, &p->explain, err);
 }
 
+static enum med_code set_expand(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    return boolean(v, &p->request.expand, err);
+}
+
 static enum med_code set_flag(uint32_t *mask, uint32_t bit, struct med_str v, struct med_err *err)
 {
     bool yes;
@@ -318,6 +323,7 @@ static const struct param_row rows[] = {
     {"fusion_weight", false, JSON_NUMBER, "a number", set_weight},
     {"authority_weight", false, JSON_NUMBER, "a number", set_authority},
     {"explain", false, JSON_BOOL, "true or false", set_explain},
+    {"expand", false, JSON_BOOL, "true or false", set_expand},
     {"year", true, JSON_TEXT | JSON_NUMBER, "a year or a range such as \"2015..2020\"", set_year},
     {"source", true, JSON_LIST, "a word or a list of words", set_source},
     {"evidence", true, JSON_LIST, "a word or a list of words", set_evidence},
@@ -364,7 +370,7 @@ static enum med_code unknown(struct med_str name, struct med_err *err)
             name.ptr ? name.ptr : "", near);
     return med_fail(err, MED_E_USAGE,
         "unknown parameter \"%.*s\"; known are query, limit, offset, mode, group_by, "
-        "response_format, fusion, fusion_weight, authority_weight, explain, sort, facets, "
+        "response_format, fusion, fusion_weight, authority_weight, explain, expand, sort, facets, "
         "facet_limit, year, source, evidence, type, journal, language, mesh, retracted, "
         "exclude_retracted, has_abstract",
         len, name.ptr ? name.ptr : "");
@@ -487,6 +493,13 @@ enum med_code search_params_json(struct search_params *params, const struct med_
     return MED_OK;
 }
 
+static enum med_code check_window(const struct med_search_request *r, struct med_err *err)
+{
+    if ((uint64_t)r->offset + r->limit <= MED_POOL_DEPTH_MAX) return MED_OK;
+    return med_fail(err, MED_E_INVALID, "offset + limit may be at most %d; narrow the search",
+        MED_POOL_DEPTH_MAX);
+}
+
 enum med_code search_params_finish(struct search_params *params, struct med_err *err)
 {
     struct med_search_request *r = &params->request;
@@ -498,10 +511,17 @@ enum med_code search_params_finish(struct search_params *params, struct med_err 
             r->query.len, MED_QUERY_BYTES_MAX);
     if (!med_utf8_valid(r->query.ptr, r->query.len))
         return med_fail(err, MED_E_INVALID, "query is not valid UTF-8");
-    if ((uint64_t)r->offset + r->limit > MED_POOL_DEPTH_MAX)
-        return med_fail(err, MED_E_INVALID, "offset + limit may be at most %d; narrow the search",
-            MED_POOL_DEPTH_MAX);
-    return MED_OK;
+    return check_window(r, err);
+}
+
+enum med_code search_params_window(struct search_params *params, struct med_err *err)
+{
+    struct med_search_request *r = &params->request;
+    if (r->query.len)
+        return med_fail(err, MED_E_INVALID, "query has no place here: the document is the query");
+    if (r->facet_mask || r->sort != MED_SORT_RELEVANCE)
+        return med_fail(err, MED_E_INVALID, "facets and sort have no place here");
+    return check_window(r, err);
 }
 
 void search_params_canonical(const struct search_params *params, struct med_buf *out)
@@ -512,7 +532,7 @@ void search_params_canonical(const struct search_params *params, struct med_buf 
         (int)r->fusion, (int)r->group, r->limit, r->offset, r->fusion_weight, r->authority_weight,
         f->year_min, f->year_max, f->source_mask, f->evidence_mask, f->flags_all, f->flags_none,
         params->detailed, params->explain);
-    med_buf_printf(out, "%d %u %u ", (int)r->sort, r->facet_mask, r->facet_values);
+    med_buf_printf(out, "%d %u %u %d ", (int)r->sort, r->facet_mask, r->facet_values, r->expand);
     const struct med_str_list *lists[] = {&f->types, &f->journals, &f->languages, &f->mesh};
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
         for (size_t i = 0; i < lists[l]->count; i++) {

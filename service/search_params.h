@@ -30,5 +30,7 @@ enum med_code search_params_json(struct search_params *params, const struct med_
     struct med_arena *arena, struct med_err *err) MED_CHECK;
 /* After the last one: what must be there is there, and goes together. */
 enum med_code search_params_finish(struct search_params *params, struct med_err *err) MED_CHECK;
+/* The same for a request without a query: limit and offset go together, and none was given. */
+enum med_code search_params_window(struct search_params *params, struct med_err *err) MED_CHECK;
 /* Everything that an answer depends on besides index and configuration, as one line: for ETags. */
 void search_params_canonical(const struct search_params *params, struct med_buf *out);

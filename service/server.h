@@ -73,6 +73,10 @@ void route_document(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
 void route_fetch(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
+void route_similar(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
+void route_terms(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
 /* On the I/O thread: no disk, no waiting. */
 void route_livez(
     struct server *server, const struct http_request *request, struct http_response *response);

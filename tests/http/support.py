@@ -194,7 +194,8 @@ def validate_object(value, schema, spec, at):
 
 def operation_of(spec, method, target):
     path = urllib.parse.urlsplit(target).path
-    for pattern, item in spec["paths"].items():
+    # The longest first: what has more behind an {id} is the more special route.
+    for pattern, item in sorted(spec["paths"].items(), key=lambda entry: -len(entry[0])):
         if re.fullmatch(re.sub(r"\{\w+\}", ".+", pattern), path):
             return item.get(method.lower())
     return None
