@@ -365,6 +365,37 @@ static void a_boolean_query_returns_exactly_its_set(void **state)
     med_free(f);
 }
 
+static void a_failing_allocation_fails_the_search_and_nothing_else(void **state)
+{
+    (void)state;
+    struct fixture *f = med_calloc(1, sizeof *f);
+    struct med_rng rng;
+    med_rng_seed(&rng, med_test_seed());
+    fixture_open(f, &rng);
+    struct med_search_request request = MED_SEARCH_REQUEST_DEFAULT;
+    request.query = MED_STR("(asthma[tiab] OR \"renal stroke\" OR alb*) NOT mesh:fevre");
+    request.sort = MED_SORT_DATE;
+    request.facet_mask = (1u << MED_FACET_COUNT) - 1;
+    request.facet_values = 10;
+    enum med_code code = MED_E_NOMEM;
+    for (uint64_t n = 1; code; n++) {
+        struct med_arena *own = NULL;
+        struct med_searcher *searcher = NULL;
+        struct med_answer *answer;
+        assert_int_equal(med_arena_new(64 * MED_MIB, &own, NULL), MED_OK);
+        assert_int_equal(med_searcher_new(&searcher, NULL), MED_OK);
+        med_mem_fail_after(n);
+        code = med_search(f->index, searcher, &request, own, &answer, NULL);
+        med_mem_fail_after(0);
+        assert_true(code == MED_OK || code == MED_E_NOMEM);
+        med_searcher_free(&searcher);
+        med_arena_free(&own);
+        assert_true(n < 10000);
+    }
+    fixture_close(f);
+    med_free(f);
+}
+
 static int open_arena(void **state)
 {
     (void)state;
@@ -388,6 +419,7 @@ int main(void)
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(no_bytes_break_the_parser),
         cmocka_unit_test(a_boolean_query_returns_exactly_its_set),
+        cmocka_unit_test(a_failing_allocation_fails_the_search_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);
 }
