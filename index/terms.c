@@ -5,6 +5,7 @@
 #include "index/internal.h"
 
 #define KEY_BYTES_MAX (64 * MED_KIB)
+#define PREFIX_BYTES_MIN 4u
 #define PREFIX_NAMES_MAX 2000u /* names looked at that begin with the text */
 
 struct lookup {
@@ -104,10 +105,13 @@ static enum med_code add_beginning(struct lookup *l, struct med_str key, struct 
 {
     uint32_t at;
     enum med_code code = MED_OK;
+    bool whole_words = key.len < PREFIX_BYTES_MIN; /* "ms" begins too much */
     (void)med_thesaurus_find(l->t, key, &at);
     for (uint32_t n = 0; !code && n < PREFIX_NAMES_MAX && at + n < l->t->key_count; n++) {
         uint32_t name = l->t->keys[at + n];
-        if (!med_str_starts(med_name_key(l->t, name), key) || l->count == l->limit) break;
+        struct med_str other = med_name_key(l->t, name);
+        if (!med_str_starts(other, key) || l->count == l->limit) break;
+        if (whole_words && other.len > key.len && other.ptr[key.len] != ' ') continue;
         code = add(l, l->t->names[name].concept, med_name_text(l->t, name), err);
     }
     return code;
