@@ -215,6 +215,29 @@ static enum med_code tell_unknown(
         p->leaf->text.ptr, near);
 }
 
+/* The descriptor that the value names, by any of its names, and all that are narrower. */
+static enum med_code add_exploded(
+    struct matcher *m, struct plan *p, enum med_field field, bool *ret_exists, struct med_err *err)
+{
+    const struct med_thesaurus *t = &m->index->thesaurus;
+    uint32_t concept, *all;
+    size_t count;
+    bool found;
+    if (t->concept_count == 0) return MED_OK;
+    enum med_code code =
+        med_thesaurus_descriptor(t, p->leaf->text, m->searcher->analyzer, &found, &concept, err);
+    if (code || !found) return code;
+    code = med_thesaurus_explode(t, concept, m->arena, &all, &count, err);
+    if (code) return code;
+    p->terms = med_arena_calloc(m->arena, count + 3, sizeof *p->terms);
+    if (!p->terms) return out_of_memory(err);
+    for (size_t i = 0; !code && i < count; i++) {
+        struct med_str name = med_name_text(t, t->concepts[all[i]].first_name);
+        code = add_field_term(m, p, field, name, ret_exists, err);
+    }
+    return code;
+}
+
 static enum med_code plan_field(struct matcher *m, struct plan *p, struct med_err *err)
 {
     bool exists = false;
@@ -247,6 +270,8 @@ static enum med_code plan_field(struct matcher *m, struct plan *p, struct med_er
     case QUERY_YEAR:
     case QUERY_SCOPE_COUNT: return med_fail(err, MED_E_INTERNAL, "a leaf without a field");
     }
+    bool mesh = p->leaf->scope == QUERY_MESH || p->leaf->scope == QUERY_MAJR;
+    if (!code && mesh) code = add_exploded(m, p, field, &exists, err);
     if (!code) code = add_field_term(m, p, field, value, &exists, err);
     if (code || exists) return code;
     if (words) {

@@ -228,6 +228,30 @@ static void a_descriptor_explodes_to_what_is_below_it(void **state)
     assert_int_equal(count, 1);
 }
 
+static struct med_answer *ask(const char *query, bool expand)
+{
+    struct med_search_request request = MED_SEARCH_REQUEST_DEFAULT;
+    struct med_answer *answer;
+    request.query = med_str_of(query);
+    request.mode = MED_MODE_LEXICAL;
+    request.expand = expand;
+    FIXTURE_OK(med_search(fx.index, fx.searcher, &request, fx.arena, &answer, &ok_err));
+    return answer;
+}
+
+static void mesh_finds_what_is_indexed_with_narrower_descriptors(void **state)
+{
+    (void)state;
+    const char *queries[] = {"mesh:\"heart & vessels\"", "mesh:D006331", "mesh:\"heart attack\"",
+        "\"Myocardial Infarction\"[mh]"};
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        struct med_answer *a = ask(queries[i], false);
+        if (a->count != 1) fail_msg("%s found %zu", queries[i], a->count);
+        assert_true(med_str_eq(a->results[0].document_id, MED_STR("pmid:990400000")));
+    }
+    assert_int_equal(ask("mesh:\"Anterior Wall Infarction\"", false)->count, 0);
+}
+
 static void damaged_bytes_are_refused_or_harmless(void **state)
 {
     (void)state;
@@ -255,17 +279,6 @@ static void damaged_bytes_are_refused_or_harmless(void **state)
 }
 
 /* --- expansion --- */
-
-static struct med_answer *ask(const char *query, bool expand)
-{
-    struct med_search_request request = MED_SEARCH_REQUEST_DEFAULT;
-    struct med_answer *answer;
-    request.query = med_str_of(query);
-    request.mode = MED_MODE_LEXICAL;
-    request.expand = expand;
-    FIXTURE_OK(med_search(fx.index, fx.searcher, &request, fx.arena, &answer, &ok_err));
-    return answer;
-}
 
 static bool has(const struct med_answer *a, const char *id)
 {
@@ -323,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_term_is_found_by_any_of_its_names),
         cmocka_unit_test(a_descriptor_explodes_to_what_is_below_it),
+        cmocka_unit_test(mesh_finds_what_is_indexed_with_narrower_descriptors),
         cmocka_unit_test(damaged_bytes_are_refused_or_harmless),
         cmocka_unit_test(other_names_find_more_and_weigh_less),
         cmocka_unit_test(abbreviations_work_both_ways),
