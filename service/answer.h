@@ -69,6 +69,9 @@ void document_url(
     const struct view *view, struct med_str own_url, struct med_str id, struct med_buf *out);
 void flags_json(uint32_t flags, struct med_jw *w);
 void flags_text(uint32_t flags, struct med_buf *out); /* " [retracted]..." */
+/* "truncated", and where a reader goes on: "continue_at", the passage that holds the cut. */
+void document_rest_json(
+    const struct med_fetched *fetched, const struct selection *selection, struct med_jw *w);
 /* Links to other documents: retractions, errata, updates, ... */
 void links_json(const struct med_link *links, size_t count, struct med_jw *w);
 /* One line each, comments left out. */

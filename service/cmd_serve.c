@@ -122,6 +122,7 @@ enum med_code cmd_serve(const struct options *options, struct med_err *err)
     server->limits = (struct gate_limits){
         .target_bytes_max = MED_URL_BYTES_MAX, .body_bytes_max = options->request_bytes};
     server->access_log = options->access_log;
+    server->allow_origin = options->allow_origin;
     server->start_unix_s = med_unix_time_s();
     if (getrandom(&server->id_seed, sizeof server->id_seed, 0) < 0) server->id_seed = med_now_ns();
     code = serving_new(options->data, options->wait, &server->serving, err);

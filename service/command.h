@@ -26,6 +26,7 @@ enum med_code cmd_retractions(const struct options *options, struct med_err *err
 enum med_code cmd_similar(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_terms(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_vocab(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_mcp(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_health(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_version(const struct options *options, struct med_err *err) MED_CHECK;
 

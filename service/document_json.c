@@ -105,7 +105,7 @@ static void metadata_json(const struct med_fetched *f, struct med_jw *w)
 }
 
 /* Where a reader of a cut text goes on: the passage that holds the cut. */
-static void rest_json(const struct med_fetched *f, const struct selection *s, struct med_jw *w)
+void document_rest_json(const struct med_fetched *f, const struct selection *s, struct med_jw *w)
 {
     med_jw_kbool(w, "truncated", s->truncated);
     if (!s->truncated) return;
@@ -140,7 +140,7 @@ void document_json(const struct view *view, const struct med_fetched *f, const s
     med_jw_kstr(w, "text", s->text);
     med_jw_kint(w, "start_byte", s->count ? s->spans[0].start : 0);
     med_jw_kint(w, "end_byte", s->count ? s->spans[s->count - 1].end : 0);
-    rest_json(f, s, w);
+    document_rest_json(f, s, w);
     if (f->is_chunk) med_jw_kstr(w, "section", f->chunks[f->chunk].path);
     med_jw_kint(w, "version", doc->store_version);
     med_jw_kbool(w, "current", f->current);

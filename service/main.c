@@ -101,6 +101,13 @@ static const struct command commands[] = {
         "  medicus vocab --data ./data list\n"
         "  medicus vocab --data ./data remove desc2026\n",
         cmd_vocab},
+    {"mcp", COMMAND_MCP, "--data FOLDER",
+        "answer an MCP client on stdin and stdout",
+        "For clients that start their tool servers themselves. The tools are search and fetch;\n"
+        "`medicus serve` has the same at /mcp. Ends when stdin ends.\n",
+        "  {\"mcpServers\": {\"medicus\": {\"command\": \"medicus\",\n"
+        "    \"args\": [\"mcp\", \"--data\", \"/var/lib/medicus\"]}}}\n",
+        cmd_mcp},
     {"health", COMMAND_HEALTH, "[--listen HOST:PORT]",
         "ask a running server whether it is ready",
         "For HEALTHCHECK lines: exit status 0 when /readyz answers 200, 9 otherwise.\n",

@@ -16,6 +16,7 @@ enum route {
     ROUTE_FETCH,
     ROUTE_SIMILAR,
     ROUTE_TERMS,
+    ROUTE_MCP,
     ROUTE_LIVEZ,
     ROUTE_READYZ,
     ROUTE_METRICS,
@@ -36,7 +37,7 @@ enum stage {
     STAGE_COUNT
 };
 
-#define METRICS_STATUS_COUNT 21
+#define METRICS_STATUS_COUNT 23
 #define METRICS_BUCKET_COUNT 14
 
 struct histogram {

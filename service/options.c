@@ -15,7 +15,7 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PA
 #define EVERY ((1u << COMMAND_COUNT) - 1)
 #define DATA_COMMANDS                                                                              \
     (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) |           \
-        ON(CHECK) | ON(RETRACTIONS) | ON(VOCAB) | ON(TERMS) | ON(SIMILAR))
+        ON(CHECK) | ON(RETRACTIONS) | ON(VOCAB) | ON(TERMS) | ON(SIMILAR) | ON(MCP))
 #define AT(field) offsetof(struct options, field)
 
 struct option_row {
@@ -36,7 +36,7 @@ struct option_row {
 static const struct option_row rows[] = {
     {"data", 'd', "FOLDER", "MEDICUS_DATA", DATA_COMMANDS, OPTION_TEXT, AT(data), 0, 0, 0, NULL,
         "the data folder (or MEDICUS_DATA)"},
-    {"json", 'j', NULL, NULL, EVERY & ~ON(SERVE), OPTION_FLAG, AT(json), 0, 0, 0, NULL,
+    {"json", 'j', NULL, NULL, EVERY & ~(ON(SERVE) | ON(MCP)), OPTION_FLAG, AT(json), 0, 0, 0, NULL,
         "print JSON for programs"},
     {"quiet", 'q', NULL, "MEDICUS_QUIET", EVERY, OPTION_FLAG, AT(quiet), 0, 0, 0, NULL,
         "no progress and no messages other than errors"},
@@ -104,7 +104,8 @@ static const struct option_row rows[] = {
         "true or false: also search for other names of what is typed"},
     {"explain", 0, NULL, NULL, ON(SEARCH) | ON(SIMILAR), OPTION_PARAM, 0, 0, 0, 0, NULL,
         "show every term of the score"},
-    {"public-url", 0, "URL", "MEDICUS_PUBLIC_URL", ON(SEARCH) | ON(SIMILAR) | ON(FETCH) | ON(SERVE),
+    {"public-url", 0, "URL", "MEDICUS_PUBLIC_URL",
+        ON(SEARCH) | ON(SIMILAR) | ON(FETCH) | ON(SERVE) | ON(MCP),
         OPTION_TEXT, AT(public_url), 0, 0, 0, NULL,
         "base of links to documents without an own address"},
 
@@ -146,7 +147,11 @@ static const struct option_row rows[] = {
         0, 0, 0, "127.0.0.1:8080", "address (default 127.0.0.1:8080; port 0 chooses one)"},
     {"allow-public", 0, NULL, "MEDICUS_ALLOW_PUBLIC", ON(SERVE), OPTION_FLAG, AT(allow_public),
         0, 0, 0, NULL, "listen on an address that other machines can reach"},
-    {"wait", 0, NULL, "MEDICUS_WAIT", ON(SERVE), OPTION_FLAG, AT(wait), 0, 0, 0, NULL,
+    {"allow-origin", 0, "LIST", "MEDICUS_ALLOW_ORIGIN", ON(SERVE), OPTION_TEXT,
+        AT(allow_origin), 0, 0, 0, NULL,
+        "origins of web pages that may use /mcp, separated by commas"},
+    {"wait", 0, NULL, "MEDICUS_WAIT", ON(SERVE) | ON(MCP), OPTION_FLAG, AT(wait), 0, 0,
+        0, NULL,
         "start without an index and serve the first one that is published"},
     {"log-format", 0, "FORMAT", "MEDICUS_LOG_FORMAT", ON(SERVE), OPTION_TEXT, AT(log_format),
         0, 0, 0, "text", "text (default) or json"},

@@ -23,6 +23,7 @@ enum command_id {
     COMMAND_VOCAB,
     COMMAND_TERMS,
     COMMAND_SIMILAR,
+    COMMAND_MCP,
     COMMAND_HEALTH,
     COMMAND_VERSION,
     COMMAND_COUNT
@@ -60,7 +61,7 @@ struct options {
     double fusion_weight, authority_weight;
     bool expand;
     /* serve, health */
-    const char *listen, *log_format, *log_level;
+    const char *listen, *log_format, *log_level, *allow_origin;
     bool allow_public, wait, access_log;
     uint64_t io_threads, queue_depth, connections, header_deadline_ms, body_deadline_ms, idle_ms;
     uint64_t request_bytes;

@@ -14,6 +14,8 @@ static const struct problem_row rows[PROBLEM_COUNT] = {
         "Send one JSON object in UTF-8 without duplicate keys."},
     [PROBLEM_LIMIT_EXCEEDED] = {"limit-exceeded", 400, "A limit was exceeded",
         "Ask for less at once; the detail names the limit."},
+    [PROBLEM_FORBIDDEN] = {"forbidden", 403, "Not allowed from here",
+        "The operator can allow the origin with --allow-origin."},
     [PROBLEM_NOT_FOUND] = {"not-found", 404, "No such document",
         "Check the id; search returns ids that can be fetched."},
     [PROBLEM_NO_SUCH_ROUTE] = {"no-such-route", 404, "No such route",

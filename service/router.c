@@ -43,6 +43,7 @@ static const struct route_row rows[] = {
          NULL},
     {ROUTE_TERMS, "/v1/terms", false, NULL, GET_HEAD, JSON | TEXT, route_terms, NULL},
     {ROUTE_FETCH, "/v1/fetch", false, NULL, METHOD_POST, JSON, route_fetch, NULL},
+    {ROUTE_MCP, "/mcp", false, NULL, METHOD_POST, JSON, route_mcp, NULL},
     {ROUTE_LIVEZ, "/livez", false, NULL, GET_HEAD, JSON | TEXT, NULL, route_livez},
     {ROUTE_READYZ, "/readyz", false, NULL, GET_HEAD, JSON | TEXT, NULL, route_readyz},
     {ROUTE_METRICS, "/metrics", false, NULL, GET_HEAD, 1u << MEDIA_METRICS, NULL, route_metrics},
@@ -153,6 +154,9 @@ static bool begin(void *ctx, struct http_request *r, struct http_response *respo
         respond_problem(r, response, problem, detail.text);
     } else if (!row) {
         respond_problem(r, response, PROBLEM_NO_SUCH_ROUTE, NULL);
+    } else if (row->route == ROUTE_MCP && !mcp_origin_allowed(server, r)) {
+        respond_problem(
+            r, response, PROBLEM_FORBIDDEN, "web pages of this origin may not use this server");
     } else if (!(row->methods & method_bit(r->method))) {
         refuse_method(row, r, response);
     } else if (!media_choose(r, row->media, &media)) {

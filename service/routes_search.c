@@ -62,7 +62,7 @@ static struct med_hash128 identity(const struct server *server, const struct vie
     return hash;
 }
 
-static void count_stages(struct server *server, const struct med_answer *answer)
+void count_stages(struct server *server, const struct med_answer *answer)
 {
     struct metrics *m = &server->metrics;
     metrics_stage(m, STAGE_ANALYSE, answer->ranking->ns.analyse);

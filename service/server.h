@@ -15,6 +15,7 @@ struct server {
     struct med_str public_url;
     struct gate_limits limits;
     bool access_log;
+    const char *allow_origin; /* of web pages that may use /mcp, separated by commas; or NULL */
     int64_t start_unix_s;
     uint64_t id_seed;
     atomic_uint_fast64_t id_next;
@@ -77,6 +78,12 @@ void route_similar(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
 void route_terms(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
+void route_mcp(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
+/* Before anything else of a request to /mcp; false: 403. */
+bool mcp_origin_allowed(const struct server *server, const struct http_request *request);
+/* The times of a search, for metrics. */
+void count_stages(struct server *server, const struct med_answer *answer);
 /* On the I/O thread: no disk, no waiting. */
 void route_livez(
     struct server *server, const struct http_request *request, struct http_response *response);

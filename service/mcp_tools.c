@@ -1,0 +1,317 @@
+/* The tools and resources of MCP: arguments in, the shapes of api-spec/mcp-tools.json out. */
+#include "common/limits.h"
+#include "common/unicode.h"
+#include "service/gate.h"
+#include "service/mcp.h"
+#include "service/problem.h"
+#include "service/suggest.h"
+
+#define RESULTS_MAX 50
+#define TOKENS_DEFAULT 8000
+#define TOKENS_MAX 200000
+#define URI_PREFIX "medicus://document/"
+
+static enum med_code unknown_argument(
+    struct med_str name, const char *const *known, size_t count, struct med_err *err)
+{
+    const char *near = suggest_word(name, known, count);
+    int len = (int)(name.len < 60 ? name.len : 60);
+    if (near)
+        return med_fail(err, MED_E_USAGE, "unknown argument \"%.*s\"; did you mean \"%s\"?", len,
+            name.ptr ? name.ptr : "", near);
+    struct med_buf names;
+    med_buf_init(&names, MED_KIB);
+    for (size_t i = 0; i < count; i++) med_buf_printf(&names, "%s%s", i ? ", " : "", known[i]);
+    enum med_code code =
+        med_fail(err, MED_E_USAGE, "unknown argument \"%.*s\"; the arguments are %s", len,
+            name.ptr ? name.ptr : "", names.data ? names.data : "");
+    med_buf_free(&names);
+    return code;
+}
+
+static bool is_one_of(struct med_str name, const char *const *known, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (med_str_eq(name, med_str_of(known[i]))) return true;
+    }
+    return false;
+}
+
+/* Not the caller's fault, and nothing that waiting helps against. */
+static bool is_failure(enum med_code code)
+{
+    int status = problem_row(problem_of_code(code))->status;
+    return status == 500 || status == 507;
+}
+
+static void note_failure(struct mcp_engine *engine, enum med_code code)
+{
+    if (code && is_failure(code)) engine->failure = code;
+}
+
+/* A result that says what went wrong and what to do. Details of a failure are the operator's. */
+static void error_result(
+    struct mcp_engine *engine, const char *tool, const struct med_err *err, struct med_jw *w)
+{
+    struct med_buf text;
+    med_buf_init(&text, 4 * MED_KIB);
+    const struct problem_row *row = problem_row(problem_of_code(err->code));
+    struct med_str what = med_str_of(is_failure(err->code) ? row->title : err->text);
+    const char *stop = med_str_ends(what, MED_STR("?")) ? "" : ".";
+    med_buf_printf(&text, "%s: " MED_STR_FMT "%s %s", tool, MED_STR_ARG(what), stop, row->next);
+    note_failure(engine, err->code);
+    med_jw_key(w, "content");
+    med_jw_array(w);
+    med_jw_object(w);
+    med_jw_kcstr(w, "type", "text");
+    med_jw_kstr(w, "text", med_buf_str(&text));
+    med_jw_object_end(w);
+    med_jw_array_end(w);
+    med_jw_kbool(w, "isError", true);
+    med_buf_free(&text);
+}
+
+/* --- search --- */
+
+static enum med_code read_search(const struct med_json *arguments, struct med_arena *arena,
+    struct search_params *params, struct med_err *err)
+{
+    static const char *const known[] = {"query", "limit", "offset", "mode", "sort", "filters"};
+    static const char *const filters[] = {"year", "source", "evidence", "type", "mesh", "journal",
+        "language", "exclude_retracted", "has_abstract"};
+    long long n;
+    search_params_init(params);
+    for (const struct med_json *m = med_json_first(arguments); m; m = med_json_next(m)) {
+        struct med_str name = med_str_of(med_json_key(m));
+        /* A misplaced filter gets its sentence from search_params_json. */
+        if (!is_one_of(name, known, sizeof known / sizeof *known) &&
+            !is_one_of(name, filters, sizeof filters / sizeof *filters))
+            return unknown_argument(name, known, sizeof known / sizeof *known, err);
+        if (med_str_eq(name, MED_STR("limit")) && !med_json_int(m, 1, RESULTS_MAX, &n))
+            return med_fail(err, MED_E_INVALID,
+                "limit: a whole number from 1 to %d expected; page with offset", RESULTS_MAX);
+    }
+    enum med_code code = arguments ? search_params_json(params, arguments, arena, err) : MED_OK;
+    return code ? code : search_params_finish(params, err);
+}
+
+static enum med_code search(struct mcp_engine *engine, const struct med_json *arguments,
+    struct med_buf *out, struct med_err *err)
+{
+    struct search_params params;
+    struct med_answer *answer;
+    const struct med_index *index = engine->source.index;
+    enum med_code code = read_search(arguments, engine->arena, &params, err);
+    if (!code && !index) code = med_fail(err, MED_E_NO_INDEX, "nothing can be searched yet");
+    if (!code)
+        code = med_search(index, engine->searcher, &params.request, engine->arena, &answer, err);
+    if (code) return code;
+    answer_json(&engine->view, &params, med_index_manifest(index), answer, out);
+    if (engine->searched) engine->searched(engine->ctx, answer);
+    return MED_OK;
+}
+
+/* --- fetch --- */
+
+static enum med_code read_sections(
+    const struct med_json *list, struct fetch_params *params, struct med_err *err)
+{
+    if (med_json_type(list) != MED_JSON_ARRAY)
+        return med_fail(err, MED_E_INVALID, "sections: a list of strings expected, not %s",
+            med_json_type_name(med_json_type(list)));
+    for (const struct med_json *v = med_json_first(list); v; v = med_json_next(v)) {
+        struct med_str name = med_str_trim(med_json_string(v));
+        if (med_json_type(v) != MED_JSON_STRING || name.len == 0)
+            return med_fail(err, MED_E_INVALID, "sections: headings expected");
+        if (params->section_count == FETCH_SECTIONS_MAX)
+            return med_fail(err, MED_E_LIMIT, "sections: at most %d", FETCH_SECTIONS_MAX);
+        params->sections[params->section_count++] = name;
+    }
+    return MED_OK;
+}
+
+static enum med_code read_fetch(const struct med_json *arguments, struct fetch_params *params,
+    struct med_str *ret_id, struct med_err *err)
+{
+    static const char *const known[] = {"id", "sections", "max_tokens"};
+    long long n = TOKENS_DEFAULT;
+    enum med_code code = MED_OK;
+    *ret_id = (struct med_str){0};
+    for (const struct med_json *m = med_json_first(arguments); m && !code; m = med_json_next(m)) {
+        struct med_str name = med_str_of(med_json_key(m));
+        if (med_str_eq(name, MED_STR("id"))) {
+            *ret_id = med_str_trim(med_json_string(m));
+            if (med_json_type(m) != MED_JSON_STRING)
+                code = med_fail(err, MED_E_INVALID, "id: a string expected, not %s",
+                    med_json_type_name(med_json_type(m)));
+        } else if (med_str_eq(name, MED_STR("sections"))) {
+            code = read_sections(m, params, err);
+        } else if (med_str_eq(name, MED_STR("max_tokens"))) {
+            if (!med_json_int(m, 1, TOKENS_MAX, &n))
+                code = med_fail(err, MED_E_INVALID,
+                    "max_tokens: a whole number from 1 to %d expected", TOKENS_MAX);
+        } else {
+            code = unknown_argument(name, known, sizeof known / sizeof *known, err);
+        }
+    }
+    if (!code && ret_id->len == 0)
+        code = med_fail(err, MED_E_INVALID, "id is missing: give one that search returned");
+    params->max_tokens = (uint64_t)n;
+    return code;
+}
+
+static void section_paths(const struct med_fetched *f, struct med_jw *w)
+{
+    med_jw_key(w, "sections");
+    med_jw_array(w);
+    for (size_t i = 0; i < f->doc->section_count; i++) {
+        if (f->doc->sections[i].path.len) med_jw_str(w, f->doc->sections[i].path);
+    }
+    med_jw_array_end(w);
+}
+
+static void metadata_json(
+    const struct med_fetched *f, const struct selection *selection, struct med_jw *w)
+{
+    const struct med_doc *doc = f->doc;
+    med_jw_object(w);
+    med_jw_kstr(w, "document_id", doc->id);
+    if (f->is_chunk) med_jw_kstr(w, "section", f->chunks[f->chunk].path);
+    document_rest_json(f, selection, w);
+    med_jw_key(w, "year");
+    if (doc->date.year)
+        med_jw_uint(w, doc->date.year);
+    else
+        med_jw_null(w);
+    med_jw_kcstr(w, "source", med_source_name(doc->source));
+    med_jw_kcstr(w, "evidence", med_evidence_name(f->evidence));
+    flags_json(f->flags, w);
+    citation_json(doc, w);
+    med_jw_kint(w, "version", doc->store_version);
+    med_jw_kbool(w, "current", f->current);
+    med_jw_key(w, "also");
+    med_jw_array(w);
+    for (size_t i = 0; i < f->also_count; i++) med_jw_str(w, f->also[i]);
+    med_jw_array_end(w);
+    links_json(f->links, f->link_count, w);
+    section_paths(f, w);
+    med_jw_kint(w, "passages", (long long)f->chunk_count);
+    med_jw_object_end(w);
+}
+
+static enum med_code load(struct mcp_engine *engine, struct med_str id,
+    const struct fetch_params *params, struct med_fetched **ret_fetched,
+    struct selection *ret_selection, struct med_err *err)
+{
+    if (!engine->source.store) return med_fail(err, MED_E_NO_INDEX, "nothing can be read yet");
+    if (!med_utf8_valid(id.ptr, id.len))
+        return med_fail(err, MED_E_INVALID, "the id is not valid UTF-8");
+    enum med_code code =
+        med_fetch(engine->source.store, engine->source.index, id, engine->arena, ret_fetched, err);
+    return code ? code : document_select(*ret_fetched, params, engine->arena, ret_selection, err);
+}
+
+static enum med_code fetch(struct mcp_engine *engine, const struct med_json *arguments,
+    struct med_buf *out, struct med_err *err)
+{
+    struct fetch_params params = {0};
+    struct med_fetched *f;
+    struct selection selection;
+    struct med_buf text;
+    struct med_str id;
+    enum med_code code = read_fetch(arguments, &params, &id, err);
+    if (!code) code = load(engine, id, &params, &f, &selection, err);
+    if (code) return code;
+    struct med_jw w = med_jw_of(out, false);
+    med_buf_init(&text, MED_MIB);
+    med_jw_object(&w);
+    med_buf_append_str(&text, f->doc->id);
+    if (f->is_chunk) med_buf_printf(&text, "~%u", f->chunk);
+    med_jw_kstr(&w, "id", med_buf_str(&text));
+    med_jw_kstr(&w, "title", f->doc->title);
+    med_jw_kstr(&w, "text", selection.text);
+    med_buf_reset(&text);
+    document_url(&engine->view, f->doc->url, f->doc->id, &text);
+    med_jw_kstr(&w, "url", med_buf_str(&text));
+    med_jw_key(&w, "metadata");
+    metadata_json(f, &selection, &w);
+    med_jw_object_end(&w);
+    med_buf_free(&text);
+    return MED_OK;
+}
+
+/* --- tools/call --- */
+
+static const struct {
+    const char *name;
+    enum med_code (*run)(struct mcp_engine *engine, const struct med_json *arguments,
+        struct med_buf *out, struct med_err *err);
+} tools[MCP_TOOL_COUNT] = {
+    [MCP_TOOL_SEARCH] = {"search", search},
+    [MCP_TOOL_FETCH] = {"fetch", fetch},
+};
+
+bool mcp_tool_find(struct med_str name, enum mcp_tool *ret_tool)
+{
+    for (int i = 0; i < MCP_TOOL_COUNT; i++) {
+        if (!med_str_eq(name, med_str_of(tools[i].name))) continue;
+        *ret_tool = (enum mcp_tool)i;
+        return true;
+    }
+    return false;
+}
+
+void mcp_tool_call(struct mcp_engine *engine, enum mcp_tool tool, const struct med_json *arguments,
+    struct med_jw *w)
+{
+    struct med_err err = {0};
+    struct med_buf json;
+    med_buf_init(&json, MED_RESPONSE_BYTES_MAX);
+    enum med_code code = tools[tool].run(engine, arguments, &json, &err);
+    if (!code) {
+        code = med_buf_status(&json, &err);
+        if (code == MED_E_LIMIT) (void)med_fail(&err, code, "the answer is too large");
+    }
+    if (code) {
+        err.code = code;
+        error_result(engine, tools[tool].name, &err, w);
+    } else {
+        struct med_str value = med_str_trim(med_buf_str(&json));
+        med_jw_key(w, "content");
+        med_jw_array(w);
+        med_jw_object(w);
+        med_jw_kcstr(w, "type", "text");
+        med_jw_kstr(w, "text", value);
+        med_jw_object_end(w);
+        med_jw_array_end(w);
+        med_jw_key(w, "structuredContent");
+        med_jw_raw(w, value);
+        med_jw_kbool(w, "isError", false);
+    }
+    med_buf_free(&json);
+}
+
+/* --- resources --- */
+
+enum med_code mcp_resource_read(
+    struct mcp_engine *engine, struct med_str uri, struct med_buf *out, struct med_err *err)
+{
+    struct med_str prefix = MED_STR(URI_PREFIX);
+    struct fetch_params params = {0};
+    struct med_fetched *f;
+    struct selection selection;
+    if (!med_str_starts(uri, prefix) || uri.len == prefix.len)
+        return med_fail(
+            err, MED_E_INVALID, "the resources here are " URI_PREFIX "{id}, with an id of search");
+    char *bytes = med_arena_alloc(engine->arena, uri.len);
+    if (!bytes) return med_fail(err, MED_E_NOMEM, "the request needs too much memory");
+    struct med_str id = percent_decode(med_str_sub(uri, prefix.len, uri.len), false, bytes);
+    for (size_t i = 0; i < id.len; i++) {
+        if ((unsigned char)id.ptr[i] < ' ')
+            return med_fail(err, MED_E_INVALID, "a control character in the URI");
+    }
+    enum med_code code = load(engine, id, &params, &f, &selection, err);
+    if (!code) document_markdown(&engine->view, f, &selection, out);
+    note_failure(engine, code);
+    return code;
+}
