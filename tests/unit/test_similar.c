@@ -18,6 +18,7 @@ static struct med_doc document(unsigned i)
 {
     struct med_section *section = med_arena_calloc(fx.arena, 1, sizeof *section);
     char *id = med_arena_printf(fx.arena, "pmid:%u", 990500000 + i);
+    if (!id) abort();
     char *title = med_arena_printf(fx.arena, "Trial of %s at centre %u", subjects[i % 5], i);
     *section = (struct med_section){.kind = MED_SECTION_ABSTRACT, .body = med_str_of(texts[i % 5])};
     return (struct med_doc){.id = med_str_of(id),

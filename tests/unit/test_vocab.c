@@ -60,6 +60,7 @@ static struct med_doc document(unsigned i, const char *title, const char *text)
     struct med_section *section = med_arena_calloc(fx.arena, 1, sizeof *section);
     *section = (struct med_section){.kind = MED_SECTION_ABSTRACT, .body = med_str_of(text)};
     char *id = med_arena_printf(fx.arena, "pmid:%u", 990400000 + i);
+    if (!id) abort();
     return (struct med_doc){.id = med_str_of(id),
         .source_id = med_str_of(id + 5),
         .pmid = med_str_of(id + 5),
