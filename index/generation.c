@@ -60,10 +60,10 @@ enum med_code med_generation_current(
             int len = current_text(number, expected);
             ok = med_str_eq(text, (struct med_str){.ptr = expected, .len = (size_t)len});
         }
-        code =
-            ok ? MED_OK
-               : med_fail(err, MED_E_CORRUPT,
-                     "%s is damaged: `medicus generations activate NUMBER` writes it anew", path);
+        code = ok ? MED_OK
+                  : med_fail(err, MED_E_CORRUPT,
+                        "%s is damaged: `medicus build --data %s --retrain` publishes anew", path,
+                        data->path);
     }
     med_buf_free(&buf);
     if (code == MED_OK) *ret_number = number;
