@@ -141,7 +141,7 @@ static void print_overview(FILE *out)
         "Usage: medicus COMMAND [options]\n\nCommands:\n",
         MEDICUS_VERSION);
     for (size_t i = 0; i < COMMAND_ROWS; i++)
-        fprintf(out, "  %-10s  %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-11s  %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "\n`medicus COMMAND --help` tells more. A first index:\n"
                  "  medicus ingest --data ./data FILES...\n"
                  "  medicus build  --data ./data\n"
