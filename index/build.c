@@ -173,8 +173,7 @@ static enum med_code save_encoder(struct build *b, struct med_err *err)
 }
 
 /* Calibrates with an encoder that never saw the held-out documents. When those are more than 5 % of
- * all, the encoder that will serve is then trained again on everything; `*ret_final` says whether
- * the calibrating one may serve. */
+ * all, the encoder that will serve is then trained again on everything. */
 static enum med_code train_and_calibrate(struct build *b, struct med_err *err)
 {
     uint64_t *held_out;
@@ -193,7 +192,9 @@ static enum med_code train_and_calibrate(struct build *b, struct med_err *err)
     if (!code) code = med_path_join(dir, b->segment_dir, CALIBRATION_DIR, err);
     if (!code) code = b->fs->ops->mkdir(b->fs, dir, err);
     if (!code) code = build_encode(b, trial, dir, MED_DENSE_FLAT, files, &report, err);
+    uint64_t start = med_now_ns();
     if (!code) code = build_calibrate(b, held_out, trial, dir, err);
+    b->report.seconds.calibrate = seconds_since(start);
     if (!code) code = med_fs_remove_tree(b->fs, dir, err);
     med_corpus_free(&trial);
     if (!code) code = build_train(b, NULL, &b->encoder, err);
@@ -208,10 +209,11 @@ static enum med_code make_dense(struct build *b, struct med_err *err)
     if (b->options->lexical_only) return MED_OK;
     enum med_code code = keep_encoder(b, &kept, err);
     if (!code && !kept) code = train_and_calibrate(b, err);
-    b->report.seconds.train = seconds_since(start);
+    b->report.seconds.train = seconds_since(start) - b->report.seconds.calibrate;
     if (code == MED_E_UNSUPPORTED) return MED_OK; /* too little to learn from: lexical only */
     if (code) return code;
     b->report.encoder_trained = !kept;
+    b->report.has_encoder = true;
     start = med_now_ns();
     code = build_encode(b, b->encoder, b->segment_dir, MED_DENSE_AUTO,
         b->files + b->segment.file_count, &dense, err);

@@ -20,6 +20,7 @@ struct med_build_options {
 };
 struct med_build_report {
     uint64_t generation, doc_count, chunk_count, term_count;
+    bool has_encoder; /* false: lexical only */
     bool encoder_trained;
     double fusion_weight, recall_at_10;
     uint64_t text_bytes, index_bytes;

@@ -292,6 +292,7 @@ enum med_code med_eval(const struct med_index *index, const struct med_eval_opti
     struct med_eval_report report = {0};
     struct med_arena *own = NULL;
     enum med_code code = med_arena_new(EVAL_ARENA_BYTES_MAX, &own, err);
+    if (!code && options->run_dir) code = med_fs_mkdir_all(med_fs_posix(), options->run_dir, err);
     if (!code)
         code = med_topics_read(options->queries_path, options->qrels_path, own, &e.topics, err);
     if (!code) code = list_systems(&e, own, err);

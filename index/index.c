@@ -121,10 +121,11 @@ enum med_code med_index_open(struct med_data *data, struct med_store *store, uin
     if (!code) {
         x->manifest = med_pin_manifest(x->pin);
         const struct med_manifest *m = x->manifest;
-        if (m->analyzer_version != MED_ANALYZER_VERSION || m->text_version != MED_TEXT_VERSION)
+        if (m->analyzer_version != MED_ANALYZER_VERSION || m->text_version != MED_TEXT_VERSION ||
+            m->chunker_version != MED_CHUNKER_VERSION)
             code = med_fail(err, MED_E_UNSUPPORTED,
-                "generation %llu was made with another text or analysis version; run `medicus "
-                "build --retrain`",
+                "generation %llu was made with another version of text, passages or analysis; run "
+                "`medicus build`",
                 (unsigned long long)m->number);
     }
     if (!code) code = open_encoder(x, verify, err);

@@ -40,10 +40,15 @@ static void report_text(const struct med_build_report *r, struct med_buf *out)
     med_buf_printf(out, "published generation %llu: %llu documents, %llu passages, %llu terms\n",
         (unsigned long long)r->generation, (unsigned long long)r->doc_count,
         (unsigned long long)r->chunk_count, (unsigned long long)r->term_count);
-    med_buf_printf(out,
-        "encoder %s, fusion weight %.2f, recall@10 of the dense index %.3f, %.1f MiB of index\n",
-        r->encoder_trained ? "trained" : "kept", r->fusion_weight, r->recall_at_10,
-        (double)r->index_bytes / (double)MED_MIB);
+    if (!r->has_encoder)
+        med_buf_printf(
+            out, "lexical only, %.1f MiB of index\n", (double)r->index_bytes / (double)MED_MIB);
+    else
+        med_buf_printf(out,
+            "encoder %s, fusion weight %.2f, recall@10 of the dense index %.3f, %.1f MiB of "
+            "index\n",
+            r->encoder_trained ? "trained" : "kept", r->fusion_weight, r->recall_at_10,
+            (double)r->index_bytes / (double)MED_MIB);
     med_buf_printf(out,
         "seconds: analyse %.1f, lexical %.1f, train %.1f, encode %.1f, graph %.1f, calibrate %.1f, "
         "verify %.1f, total %.1f\n",

@@ -153,7 +153,7 @@ static bool begin(void *ctx, struct http_request *r, struct http_response *respo
     if (problem != PROBLEM_NONE) {
         respond_problem(r, response, problem, detail.text);
     } else if (!row) {
-        respond_problem(r, response, PROBLEM_NO_SUCH_ROUTE, NULL);
+        respond_problem(r, response, PROBLEM_NO_SUCH_ROUTE, "nothing is served at this path");
     } else if (row->route == ROUTE_MCP && !mcp_origin_allowed(server, r)) {
         respond_problem(
             r, response, PROBLEM_FORBIDDEN, "web pages of this origin may not use this server");

@@ -10,7 +10,7 @@
 #include "index/document/document.h"
 
 #define MED_TEXT_VERSION 1
-#define MED_CHUNKER_VERSION 1
+#define MED_CHUNKER_VERSION 2
 
 /* No chunk is longer, whatever its script: 20 bytes for each of the MED_CHUNK_WORDS_MAX words.
  * Prose in any alphabet stays below it; text without spaces (Chinese, Japanese, sequences) is

@@ -394,9 +394,16 @@ static void seeds_overlay(struct fuzz_pool *pool, struct med_str source)
     static const char heap[] = "pmid:1pmid:2note";
     struct med_overlay_header header = {
         .magic = MED_OVERLAY_MAGIC, .entry_count = 2, .link_count = 2, .heap_len = 16};
-    const struct med_overlay_entry entries[2] = {{0, 6, 0, 1, 0, 1}, {6, 6, 0, 2, 1, 1}};
+    const struct med_overlay_entry entries[2] = {
+        {.id = 0, .id_len = 6, .flags = MED_FLAG_RETRACTED, .first_link = 0, .link_count = 1},
+        {.id = 6,
+            .id_len = 6,
+            .flags = MED_FLAG_RETRACTION_NOTICE,
+            .first_link = 1,
+            .link_count = 1}};
     const struct med_overlay_link links[2] = {
-        {6, 12, 4, 6, MED_LINK_RETRACTION_IN}, {0, 12, 0, 6, MED_LINK_RETRACTION_OF}};
+        {.id = 6, .id_len = 6, .note = 12, .note_len = 4, .kind = MED_LINK_RETRACTION_IN},
+        {.id = 0, .id_len = 6, .note = 12, .kind = MED_LINK_RETRACTION_OF}};
     struct med_buf bytes;
     med_buf_init(&bytes, MED_MIB);
     med_buf_append(&bytes, &header, sizeof header);
