@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "service/command.h"
 #include "service/mcp.h"
+#include "service/search_params.h"
 #include "service/serving.h"
 
 #include <errno.h>
@@ -89,6 +90,7 @@ enum med_code cmd_mcp(const struct options *options, struct med_err *err)
     med_log_setup(options->quiet ? MED_LOG_ERROR : MED_LOG_INFO, MED_LOG_TEXT);
     med_buf_init(&s.line, MED_REQUEST_BODY_BYTES_MAX);
     med_buf_init(&s.out, MED_RESPONSE_BYTES_MAX);
+    search_params_deploy(options->authority_weight);
     s.engine.view.public_url = public_url_of(options->public_url);
     enum med_code code = serving_new(options->data, options->wait, &s.serving, err);
     if (!code) code = med_arena_new(MED_REQUEST_ARENA_BYTES_MAX, &s.engine.arena, err);

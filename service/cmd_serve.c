@@ -5,6 +5,7 @@
 #include "common/mem.h"
 #include "common/parallel.h"
 #include "service/command.h"
+#include "service/search_params.h"
 #include "service/server.h"
 
 #include <signal.h>
@@ -121,6 +122,7 @@ enum med_code cmd_serve(const struct options *options, struct med_err *err)
     if (!server) return med_fail(err, MED_E_NOMEM, "out of memory for the server");
     server->limits = (struct gate_limits){
         .target_bytes_max = MED_URL_BYTES_MAX, .body_bytes_max = options->request_bytes};
+    search_params_deploy(options->authority_weight);
     server->access_log = options->access_log;
     server->allow_origin = options->allow_origin;
     server->start_unix_s = med_unix_time_s();

@@ -341,9 +341,17 @@ static const struct param_row rows[] = {
 #define ROW_COUNT (sizeof rows / sizeof *rows)
 _Static_assert(ROW_COUNT <= 32, "seen is a mask of 32");
 
+static double deployment_authority_weight = -1; /* set before other threads start */
+
+void search_params_deploy(double authority_weight)
+{
+    deployment_authority_weight = authority_weight;
+}
+
 void search_params_init(struct search_params *params)
 {
     *params = (struct search_params){.request = MED_SEARCH_REQUEST_DEFAULT};
+    params->request.authority_weight = deployment_authority_weight;
     params->request.facet_values = FACET_VALUES_DEFAULT;
 }
 

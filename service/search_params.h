@@ -20,6 +20,9 @@ struct search_params {
     uint32_t seen; /* rows of the table that were given */
 };
 
+/* What a deployment chooses for requests that do not say; negative = the built-in default. Call it
+ * before other threads start. */
+void search_params_deploy(double authority_weight);
 void search_params_init(struct search_params *params);
 /* One parameter as text; the text of a query is borrowed. Dashes in the name count as underscores.
  * MED_E_USAGE: the name is unknown; MED_E_INVALID: the value is wrong, or given twice. */

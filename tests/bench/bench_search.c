@@ -97,6 +97,7 @@ static void ask(struct bench *b, enum med_mode mode, size_t i)
     struct med_search_request request = MED_SEARCH_REQUEST_DEFAULT;
     struct med_answer *answer;
     request.query = b->queries[i];
+    request.literal = true; /* questions as people wrote them, stray quotes included */
     request.mode = mode;
     med_arena_reset(b->request);
     uint64_t start = med_now_ns();

@@ -3,7 +3,7 @@ import json
 import unittest
 import urllib.parse
 
-from support import SAMPLE, WithServer, run, run_json
+from support import SAMPLE, Server, WithServer, run, run_json
 
 QUERY = "beta blockers after myocardial infarction"
 
@@ -91,6 +91,12 @@ class Search(WithServer):
             places = [i for i, r in enumerate(results) if r["evidence"] == "guideline"]
             return sum(places) / len(places)
         self.assertLess(mean_place(1), mean_place(0))
+
+    def test_a_deployment_chooses_the_weight_of_authority(self):
+        with Server(self.data, "--authority-weight", "0.7") as server:
+            weights = [server.search(QUERY, explain="true", **given).json["results"][0]["explain"][
+                "authority_weight"] for given in ({}, {"authority_weight": 0.1})]
+        self.assertEqual(weights, [0.7, 0.1])
 
     def test_links_stand_on_both_sides(self):
         for one, kind, other in (("990000804", "retraction-in", "990000805"),
@@ -271,7 +277,6 @@ class Operations(WithServer):
         self.assertNotIn("zebrafishsecret", "".join(self.server.log))
 
     def test_access_log_has_no_query_text(self):
-        from support import Server
         with Server(self.data, "--access-log", "--log-format", "json") as server:
             server.search("zebrafishsecret")
             server.get("/v1/documents/zebrafishsecret")
