@@ -33,8 +33,9 @@ enum med_field {
     MED_FIELD_TYPE = 'P',
     MED_FIELD_LANGUAGE = 'L',
 };
-#define MED_FIELD_VALUE_BYTES_MAX 240u /* longer values are cut, when written and when looked for  \
-                                        */
+#define MED_FIELD_VALUE_BYTES_MAX                                                                  \
+    240u /* longer values are cut, when written and when looked for                                \
+          */
 
 /* Appends the field's byte and the value in normal form. */
 enum med_code med_field_term(

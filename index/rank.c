@@ -18,7 +18,7 @@
 
 #define RRF_K 60.0
 #define PASSAGES_OF_DOC_MAX 4096u /* a longer document shows the passage that gave its score */
-#define SCORE_ROUNDING 1e-12 /* a sum of parts may be this far above 1 */
+#define SCORE_ROUNDING 1e-12      /* a sum of parts may be this far above 1 */
 
 struct candidate {
     uint32_t segment, chunk, doc;

@@ -1,8 +1,8 @@
 /* For tests of parsers: bytes in memory as an input, documents kept as a list. */
 #pragma once
 
-#include "common/mem.h"
 #include "common/limits.h"
+#include "common/mem.h"
 #include "index/ingest/ingest.h"
 
 #include <setjmp.h>

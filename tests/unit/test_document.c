@@ -1,6 +1,6 @@
 /* The record format and the helpers of the document model. */
-#include "common/mem.h"
 #include "common/limits.h"
+#include "common/mem.h"
 #include "common/rng.h"
 #include "index/document/document.h"
 #include "tests/support/support.h"
