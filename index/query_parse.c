@@ -281,7 +281,9 @@ static enum med_code lex_field(struct parser *p, size_t *at, bool *ret_is, struc
         return MED_OK;
     struct med_str name = med_str_sub(q, from, to);
     if (!find_name(name, false, &scope)) {
-        if (!lower || name.len < 2) return MED_OK;
+        /* "Is the holmium:YAG laser better?" asks for no field. */
+        bool prose = med_str_ends(med_str_trim(q), MED_STR("?")) && !near_name(name, false);
+        if (!lower || name.len < 2 || prose) return MED_OK;
         return unknown_name(name, false, (uint32_t)from, err);
     }
     push_token(p, T_FIELD, from, to + 1);
@@ -311,9 +313,11 @@ static void lex_word(struct parser *p, size_t *at)
     while (to < p->query.len && (to == from || !ends_word(p->query, to))) to++;
     struct med_str word = med_str_sub(p->query, from, to);
     bool value = p->token_count && p->tokens[p->token_count - 1].kind == T_FIELD;
+    bool abbreviation = from > 0 && p->query.ptr[from - 1] == '(' && to < p->query.len &&
+                        p->query.ptr[to] == ')'; /* "the odds ratio (OR)" */
     *at = to;
     if (has_content(word) || is_wildcard(word) || value)
-        push_token(p, value ? T_WORD : kind_of_word(word), from, to);
+        push_token(p, value || abbreviation ? T_WORD : kind_of_word(word), from, to);
 }
 
 static enum med_code lex(struct parser *p, struct med_err *err)
@@ -379,7 +383,8 @@ static enum med_code check_tokens(const struct parser *p, struct med_err *err)
     for (size_t i = 0; i < p->token_count; i++) {
         const struct token *t = &p->tokens[i];
         bool start = t->at == 0 || is_space(p->query.ptr[t->at - 1]);
-        if (t->kind == T_OPEN && start && p->tokens[i + 1].kind == T_CLOSE)
+        if (t->kind == T_OPEN && start && p->tokens[i + 1].kind == T_CLOSE &&
+            (p->has_operator || p->has_syntax))
             return fail_at(
                 err, MED_E_INVALID, t->at, "these parentheses are empty; expected words in them");
         if (t->kind == T_WORD && is_wildcard(t->text) &&

@@ -26,7 +26,7 @@ class Query(WithServer):
         self.assertGreater(either, 0)
 
     def test_errors_are_400_with_the_position(self):
-        for query, at in (("asthma AND", 7), ('"asthma', 0), ("asthma ()", 7), ("titel:x", 0),
+        for query, at in (("asthma AND", 7), ('"asthma', 0), ("asthma AND ()", 11), ("titel:x", 0),
                           ("x year:2020..2015", 7), ("*", 0), ("a AND (b", 6)):
             answer = self.ask(q=query)
             self.assertEqual(answer.status, 400, query)

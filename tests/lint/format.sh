@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every C and C++ file is as clang-format (Debian 12's, with the repository's .clang-format) writes it.
+# Every C and C++ file is as clang-format (Debian 12's, with .clang-format) writes it.
 set -euo pipefail
 root=$1
 folders=(common embed index service tests)
