@@ -8,7 +8,7 @@ packages_build=(
     libyaml-dev libzstd-dev libstemmer-dev libutf8proc-dev libxxhash-dev libgomp1
 )
 packages_demo=(curl ca-certificates)
-packages_test=(libcmocka-dev clang-format clang-tidy git curl procps)
+packages_test=(libcmocka-dev clang-format clang-tidy git curl procps python3-venv)
 
 # Installs what is missing, as root or through sudo. Says what it does.
 packages_install() {

@@ -15,6 +15,7 @@ sanitizers), quality (release build).
 
 MEDICUS_SEED=N repeats a random test; MEDICUS_SHARED=DIR says where the shared development
 data is (default ../shared): tests that need it are skipped, with a reason, where it is absent.
+MEDICUS_TOOLS=DIR says where tests/tools installs to (default .cache/tools).
 TEXT
 }
 
@@ -36,6 +37,9 @@ export MEDICUS_SHARED=${MEDICUS_SHARED:-$(cd "$root/.." && pwd)/shared}
 # shellcheck source=deploy/packages.sh
 . "$root/deploy/packages.sh"
 packages_install "${packages_build[@]}" "${packages_demo[@]}" "${packages_test[@]}" || exit 1
+export MEDICUS_TOOLS=${MEDICUS_TOOLS:-$root/.cache/tools}
+"$root/tests/tools/install.sh" ||
+    echo "warning: no test-time tools; the tests that need them are skipped" >&2
 
 # OpenBLAS and OpenMP keep their pools until the process ends: not leaks. What is ours has no
 # suppression.

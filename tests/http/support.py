@@ -1,6 +1,7 @@
 """What the HTTP tests share: the program, a small data folder, a running server, a contract check.
 
-Environment: MEDICUS_BIN (the program), MEDICUS_SHARED (outside test data, optional), MEDICUS_SEED.
+Environment: MEDICUS_BIN (the program), MEDICUS_SHARED (outside test data, optional), MEDICUS_SEED,
+MEDICUS_TOOLS (what tests/tools/install.sh installed, optional).
 """
 import contextlib
 import http.client
@@ -18,6 +19,10 @@ import urllib.parse
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = os.environ.get("MEDICUS_BIN", str(ROOT / "build/service/medicus"))
 SAMPLE = ROOT / "deploy/sample"
+TOOLS = pathlib.Path(os.environ.get("MEDICUS_TOOLS", ROOT / ".cache/tools"))
+TOOLS_PYTHON = TOOLS / "venv/bin/python"
+NODE = TOOLS / "venv/bin/node"
+NODE_MODULES = TOOLS / "node/node_modules"
 HANG = 120  # seconds after which something hangs; nothing here measures time
 
 
@@ -32,6 +37,17 @@ def run(*args, ok=True, stdin=None, env=None, **kwargs):
 
 def run_json(*args):
     return json.loads(run(*args).stdout)
+
+
+def python_has(module):
+    """Whether the tools' Python can import it; for @unittest.skipUnless(..., reason)."""
+    return TOOLS_PYTHON.exists() and subprocess.run(
+        [TOOLS_PYTHON, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+
+
+def node_has(package):
+    """Whether the tools' Node and the npm package are installed."""
+    return NODE.exists() and (NODE_MODULES / package / "package.json").exists()
 
 
 @contextlib.contextmanager

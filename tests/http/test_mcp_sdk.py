@@ -1,18 +1,11 @@
 """The official Python SDK of MCP as a client, where it is installed: both transports, both eras.
-
-Optional: `pip install mcp` (2.x) for the python3 that runs the tests, or MEDICUS_MCP_PYTHON=path of
-one that has it.
 """
-import os
 import subprocess
-import sys
 import unittest
 
-from support import BIN, HANG, Server, make_data, temp_folder
+from support import BIN, HANG, Server, TOOLS_PYTHON, make_data, python_has, temp_folder
 
-PYTHON = os.environ.get("MEDICUS_MCP_PYTHON", sys.executable)
-HAS_SDK = subprocess.run([PYTHON, "-c", "from mcp import Client"], capture_output=True,
-                         check=False).returncode == 0
+HAS_SDK = python_has("mcp")
 
 CLIENT = """
 import json, sys
@@ -57,7 +50,7 @@ class Sdk(unittest.TestCase):
         cls.folder.__exit__(None, None, None)
 
     def client(self, *args):
-        result = subprocess.run([PYTHON, "-c", CLIENT, *map(str, args)], capture_output=True,
+        result = subprocess.run([TOOLS_PYTHON, "-c", CLIENT, *map(str, args)], capture_output=True,
                                 timeout=HANG, text=True, check=False)
         self.assertEqual(result.returncode, 0, result.stderr)
         return result.stdout.strip()
