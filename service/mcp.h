@@ -67,7 +67,7 @@ enum {
 };
 
 /* --- mcp_tools.c --- */
-enum mcp_tool { MCP_TOOL_SEARCH, MCP_TOOL_FETCH, MCP_TOOL_COUNT };
+enum mcp_tool { MCP_TOOL_SEARCH, MCP_TOOL_FETCH, MCP_TOOL_SIMILAR, MCP_TOOL_TERMS, MCP_TOOL_COUNT };
 bool mcp_tool_find(struct med_str name, enum mcp_tool *ret_tool);
 /* Writes the members of a tools/call result into the open object. What is wrong with the arguments
  * (NULL: none were given) is a result with isError and a sentence, so that a model can do better.

@@ -7,6 +7,7 @@
 #include "service/suggest.h"
 
 #define RESULTS_MAX 50
+#define TERMS_DEFAULT 5
 #define TOKENS_DEFAULT 8000
 #define TOKENS_MAX 200000
 #define URI_PREFIX "medicus://document/"
@@ -71,28 +72,78 @@ static void error_result(
     med_buf_free(&text);
 }
 
-/* --- search --- */
-
-static enum med_code read_search(const struct med_json *arguments, struct med_arena *arena,
-    struct search_params *params, struct med_err *err)
+/* A member that is a string with something in it. */
+static enum med_code text_argument(
+    const struct med_json *m, struct med_str *ret_text, struct med_err *err)
 {
-    static const char *const known[] = {"query", "limit", "offset", "mode", "sort", "filters"};
-    static const char *const filters[] = {"year", "source", "evidence", "type", "mesh", "journal",
-        "language", "exclude_retracted", "has_abstract"};
+    if (med_json_type(m) != MED_JSON_STRING)
+        return med_fail(err, MED_E_INVALID, "%s: a string expected, not %s", med_json_key(m),
+            med_json_type_name(med_json_type(m)));
+    *ret_text = med_str_trim(med_json_string(m));
+    return MED_OK;
+}
+
+static enum med_code whole_argument(
+    const struct med_json *m, long long max, long long *ret_n, struct med_err *err)
+{
+    if (med_json_int(m, 1, max, ret_n)) return MED_OK;
+    return med_fail(
+        err, MED_E_INVALID, "%s: a whole number from 1 to %lld expected", med_json_key(m), max);
+}
+
+/* --- search and similar --- */
+
+/* What the search grammar has and a tool offers; REST offers more. */
+struct offered {
+    const char *const *arguments, *const *filters;
+    size_t argument_count, filter_count;
+};
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define OFFERED(a, f)                                                                              \
+    {                                                                                              \
+        .arguments = a, .filters = f, .argument_count = COUNT(a), .filter_count = COUNT(f)         \
+    }
+
+static const char *const search_arguments[] = {"query", "limit", "offset", "mode", "sort", "expand",
+    "authority_weight", "response_format", "filters"};
+static const char *const search_filters[] = {"year", "source", "evidence", "type", "mesh",
+    "journal", "language", "retracted", "has_abstract"};
+static const struct offered search_offers = OFFERED(search_arguments, search_filters);
+
+static const char *const similar_arguments[] = {"id", "limit", "offset", "filters"};
+static const char *const similar_filters[] = {"year", "source", "evidence", "retracted"};
+static const struct offered similar_offers = OFFERED(similar_arguments, similar_filters);
+
+/* ret_id is NULL where a tool has no such argument. */
+static enum med_code read_search(const struct offered *offers, const struct med_json *arguments,
+    struct med_arena *arena, struct search_params *params, struct med_str *ret_id,
+    struct med_err *err)
+{
     long long n;
+    enum med_code code = MED_OK;
     search_params_init(params);
-    for (const struct med_json *m = med_json_first(arguments); m; m = med_json_next(m)) {
+    for (const struct med_json *m = med_json_first(arguments); m && !code; m = med_json_next(m)) {
         struct med_str name = med_str_of(med_json_key(m));
-        /* A misplaced filter gets its sentence from search_params_json. */
-        if (!is_one_of(name, known, sizeof known / sizeof *known) &&
-            !is_one_of(name, filters, sizeof filters / sizeof *filters))
-            return unknown_argument(name, known, sizeof known / sizeof *known, err);
+        /* A misplaced filter gets its sentence from the search grammar. */
+        if (!is_one_of(name, offers->arguments, offers->argument_count) &&
+            !is_one_of(name, offers->filters, offers->filter_count))
+            return unknown_argument(name, offers->arguments, offers->argument_count, err);
+        if (med_str_eq(name, MED_STR("filters")) && med_json_type(m) == MED_JSON_OBJECT) {
+            for (const struct med_json *f = med_json_first(m); f; f = med_json_next(f)) {
+                struct med_str filter = med_str_of(med_json_key(f));
+                if (!is_one_of(filter, offers->filters, offers->filter_count))
+                    return unknown_argument(filter, offers->filters, offers->filter_count, err);
+            }
+        }
         if (med_str_eq(name, MED_STR("limit")) && !med_json_int(m, 1, RESULTS_MAX, &n))
             return med_fail(err, MED_E_INVALID,
                 "limit: a whole number from 1 to %d expected; page with offset", RESULTS_MAX);
+        if (ret_id && med_str_eq(name, MED_STR("id")))
+            code = text_argument(m, ret_id, err);
+        else
+            code = search_params_member(params, m, arena, err);
     }
-    enum med_code code = arguments ? search_params_json(params, arguments, arena, err) : MED_OK;
-    return code ? code : search_params_finish(params, err);
+    return code;
 }
 
 static enum med_code search(struct mcp_engine *engine, const struct med_json *arguments,
@@ -101,7 +152,8 @@ static enum med_code search(struct mcp_engine *engine, const struct med_json *ar
     struct search_params params;
     struct med_answer *answer;
     const struct med_index *index = engine->source.index;
-    enum med_code code = read_search(arguments, engine->arena, &params, err);
+    enum med_code code = read_search(&search_offers, arguments, engine->arena, &params, NULL, err);
+    if (!code) code = search_params_finish(&params, err);
     if (!code && !index) code = med_fail(err, MED_E_NO_INDEX, "nothing can be searched yet");
     if (!code)
         code = med_search(index, engine->searcher, &params.request, engine->arena, &answer, err);
@@ -109,6 +161,62 @@ static enum med_code search(struct mcp_engine *engine, const struct med_json *ar
     answer_json(&engine->view, &params, med_index_manifest(index), answer, out);
     if (engine->searched) engine->searched(engine->ctx, answer);
     return MED_OK;
+}
+
+static enum med_code no_id(struct med_err *err)
+{
+    return med_fail(err, MED_E_INVALID, "id is missing: give one that search returned");
+}
+
+static enum med_code similar(struct mcp_engine *engine, const struct med_json *arguments,
+    struct med_buf *out, struct med_err *err)
+{
+    struct search_params params;
+    struct med_answer *answer;
+    struct med_str id = {0};
+    struct view view = engine->view;
+    const struct med_index *index = engine->source.index;
+    enum med_code code = read_search(&similar_offers, arguments, engine->arena, &params, &id, err);
+    if (!code && !id.len) code = no_id(err);
+    if (!code) code = search_params_window(&params, err);
+    if (!code && !index) code = med_fail(err, MED_E_NO_INDEX, "nothing can be searched yet");
+    if (!code)
+        code = med_similar(index, engine->source.store, engine->searcher, id, &params.request,
+            engine->arena, &answer, &view.similar_to, err);
+    if (code) return code;
+    answer_json(&view, &params, med_index_manifest(index), answer, out);
+    return MED_OK;
+}
+
+/* --- terms --- */
+
+static enum med_code terms(struct mcp_engine *engine, const struct med_json *arguments,
+    struct med_buf *out, struct med_err *err)
+{
+    static const char *const known[] = {"query", "limit"};
+    struct terms_answer answer = {0};
+    const struct med_index *index = engine->source.index;
+    long long limit = TERMS_DEFAULT;
+    enum med_code code = MED_OK;
+    for (const struct med_json *m = med_json_first(arguments); m && !code; m = med_json_next(m)) {
+        struct med_str name = med_str_of(med_json_key(m));
+        if (med_str_eq(name, MED_STR("query")))
+            code = text_argument(m, &answer.query, err);
+        else if (med_str_eq(name, MED_STR("limit")))
+            code = whole_argument(m, MED_TERMS_LIMIT_MAX, &limit, err);
+        else
+            code = unknown_argument(name, known, COUNT(known), err);
+    }
+    if (!code && !answer.query.len)
+        code = med_fail(err, MED_E_INVALID, "query is missing: which term?");
+    if (!code && !index) code = med_fail(err, MED_E_NO_INDEX, "nothing can be looked up yet");
+    if (code) return code;
+    answer.generation = med_index_manifest(index)->number;
+    answer.any = med_terms_any(index);
+    code = med_terms_find(index, engine->searcher, answer.query, (size_t)limit, engine->arena,
+        &answer.terms, &answer.count, err);
+    if (!code) terms_json(&engine->view, &answer, out);
+    return code;
 }
 
 /* --- fetch --- */
@@ -140,22 +248,16 @@ static enum med_code read_fetch(const struct med_json *arguments, struct fetch_p
     for (const struct med_json *m = med_json_first(arguments); m && !code; m = med_json_next(m)) {
         struct med_str name = med_str_of(med_json_key(m));
         if (med_str_eq(name, MED_STR("id"))) {
-            *ret_id = med_str_trim(med_json_string(m));
-            if (med_json_type(m) != MED_JSON_STRING)
-                code = med_fail(err, MED_E_INVALID, "id: a string expected, not %s",
-                    med_json_type_name(med_json_type(m)));
+            code = text_argument(m, ret_id, err);
         } else if (med_str_eq(name, MED_STR("sections"))) {
             code = read_sections(m, params, err);
         } else if (med_str_eq(name, MED_STR("max_tokens"))) {
-            if (!med_json_int(m, 1, TOKENS_MAX, &n))
-                code = med_fail(err, MED_E_INVALID,
-                    "max_tokens: a whole number from 1 to %d expected", TOKENS_MAX);
+            code = whole_argument(m, TOKENS_MAX, &n, err);
         } else {
-            code = unknown_argument(name, known, sizeof known / sizeof *known, err);
+            code = unknown_argument(name, known, COUNT(known), err);
         }
     }
-    if (!code && ret_id->len == 0)
-        code = med_fail(err, MED_E_INVALID, "id is missing: give one that search returned");
+    if (!code && ret_id->len == 0) code = no_id(err);
     params->max_tokens = (uint64_t)n;
     return code;
 }
@@ -249,6 +351,8 @@ static const struct {
 } tools[MCP_TOOL_COUNT] = {
     [MCP_TOOL_SEARCH] = {"search", search},
     [MCP_TOOL_FETCH] = {"fetch", fetch},
+    [MCP_TOOL_SIMILAR] = {"similar", similar},
+    [MCP_TOOL_TERMS] = {"terms", terms},
 };
 
 bool mcp_tool_find(struct med_str name, enum mcp_tool *ret_tool)

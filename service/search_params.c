@@ -479,26 +479,30 @@ static enum med_code apply_member(struct search_params *params, const struct med
     return apply(params, row, text, err);
 }
 
+enum med_code search_params_member(struct search_params *params, const struct med_json *member,
+    struct med_arena *arena, struct med_err *err)
+{
+    if (!med_str_eq(med_str_of(med_json_key(member)), MED_STR("filters")))
+        return apply_member(params, member, false, arena, err);
+    if (med_json_type(member) != MED_JSON_OBJECT)
+        return med_fail(err, MED_E_INVALID, "filters: an object expected, not %s",
+            med_json_type_name(med_json_type(member)));
+    enum med_code code = MED_OK;
+    for (const struct med_json *f = med_json_first(member); f && !code; f = med_json_next(f))
+        code = apply_member(params, f, true, arena, err);
+    return code;
+}
+
 enum med_code search_params_json(struct search_params *params, const struct med_json *root,
     struct med_arena *arena, struct med_err *err)
 {
     if (med_json_type(root) != MED_JSON_OBJECT)
         return med_fail(err, MED_E_INVALID, "the body must be a JSON object, not %s",
             med_json_type_name(med_json_type(root)));
-    for (const struct med_json *m = med_json_first(root); m; m = med_json_next(m)) {
-        enum med_code code = MED_OK;
-        if (med_str_eq(med_str_of(med_json_key(m)), MED_STR("filters"))) {
-            if (med_json_type(m) != MED_JSON_OBJECT)
-                return med_fail(err, MED_E_INVALID, "filters: an object expected, not %s",
-                    med_json_type_name(med_json_type(m)));
-            for (const struct med_json *f = med_json_first(m); f && !code; f = med_json_next(f))
-                code = apply_member(params, f, true, arena, err);
-        } else {
-            code = apply_member(params, m, false, arena, err);
-        }
-        if (code) return code;
-    }
-    return MED_OK;
+    enum med_code code = MED_OK;
+    for (const struct med_json *m = med_json_first(root); m && !code; m = med_json_next(m))
+        code = search_params_member(params, m, arena, err);
+    return code;
 }
 
 static enum med_code check_window(const struct med_search_request *r, struct med_err *err)

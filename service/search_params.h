@@ -31,6 +31,9 @@ enum med_code search_params_set(struct search_params *params, struct med_str nam
 /* A JSON body: filters stand in the object "filters". Strings live in the arena. */
 enum med_code search_params_json(struct search_params *params, const struct med_json *root,
     struct med_arena *arena, struct med_err *err) MED_CHECK;
+/* One member of such a body, "filters" too; for bodies that have members of their own. */
+enum med_code search_params_member(struct search_params *params, const struct med_json *member,
+    struct med_arena *arena, struct med_err *err) MED_CHECK;
 /* After the last one: what must be there is there, and goes together. */
 enum med_code search_params_finish(struct search_params *params, struct med_err *err) MED_CHECK;
 /* The same for a request without a query: limit and offset go together, and none was given. */

@@ -278,8 +278,9 @@ class Tools(Http):
                                ({"source": ["guideline"]}, lambda r: r["source"] == "guideline"),
                                ({"evidence": ["randomized-trial"]},
                                 lambda r: r["evidence"] == "randomized-trial"),
-                               ({"exclude_retracted": True},
+                               ({"retracted": "exclude"},
                                 lambda r: "retracted" not in r["flags"]),
+                               ({"retracted": "only"}, lambda r: "retracted" in r["flags"]),
                                ({"type": ["Randomized Controlled Trial"]}, lambda r: r),
                                ({"mesh": ["Humans", "Aged"], "language": ["English"]},
                                 lambda r: r),
@@ -297,27 +298,38 @@ class Tools(Http):
 
     def test_every_declared_argument_works_and_no_other(self):
         examples = {"query": "gout", "limit": 1, "offset": 1, "mode": "lexical",
-                    "sort": "date",
+                    "sort": "date", "expand": False, "authority_weight": 0.5,
+                    "response_format": "detailed",
                     "filters": {"year": "2010..", "source": ["pubmed"], "evidence": ["trial"],
                                 "type": ["Journal Article"], "mesh": ["Gout", "Aged"],
                                 "journal": ["Gut"], "language": ["eng"],
-                                "exclude_retracted": False, "has_abstract": True},
+                                "retracted": "exclude", "has_abstract": True},
                     "id": "pmid:990000101", "sections": ["abstract"], "max_tokens": 5}
         for tool in SPEC["tools"]:
             properties = tool["inputSchema"]["properties"]
             required = {k: examples[k] for k in tool["inputSchema"]["required"]}
             for name in properties:
-                self.assertIsInstance(self.call(tool["name"], {**required, name: examples[name]}),
-                                      dict, name)
-            self.assertEqual(set(properties.get("filters", {}).get("properties", {})),
-                             set(examples["filters"]) if "filters" in properties else set())
+                if name != "filters":
+                    answer = self.call(tool["name"], {**required, name: examples[name]})
+                    self.assertIsInstance(answer, dict, name)
+            filters = properties.get("filters", {}).get("properties", {})
+            for name in filters:
+                answer = self.call(tool["name"], {**required,
+                                                  "filters": {name: examples["filters"][name]}})
+                self.assertIsInstance(answer, dict, (tool["name"], name, answer))
+            for name in set(examples["filters"]) - set(filters):
+                if filters:
+                    self.assertIn("unknown argument", self.call(tool["name"], {
+                        **required, "filters": {name: examples["filters"][name]}}))
             self.assertIn("unknown argument", self.call(tool["name"], {**required, "foo": 1}))
             hints = tool["annotations"]
             self.assertEqual((hints["readOnlyHint"], hints["idempotentHint"],
                               hints["openWorldHint"]), (True, True, False))
         self.assertIn('"limit"', self.call("search", {"query": "gout", "limt": 3}))
         self.assertIn('"filters"', self.call("search", {"query": "gout", "year": "2019"}))
-        for name in ("explain", "q", "group_by", "response_format", "fusion"):
+        filters = SPEC["tools"][0]["inputSchema"]["properties"]["filters"]["properties"]
+        self.assertEqual(set(filters), set(examples["filters"]))
+        for name in ("explain", "q", "group_by", "fusion"):
             self.assertIn("unknown argument", self.call("search", {"query": "gout", name: "x"}))
 
     def test_wrong_arguments_are_results_that_help(self):
@@ -332,7 +344,11 @@ class Tools(Http):
                           {"query": "a", "filters": {"year": "19"}},
                           {"query": "a", "filters": {"source": ["web"]}},
                           {"query": "a", "filters": {"evidence": 5}},
-                          {"query": "a", "filters": {"exclude_retracted": "yes"}},
+                          {"query": "a", "filters": {"retracted": "yes"}},
+                          {"query": "a", "filters": {"retracted": True}},
+                          {"query": "a", "filters": [5]}, {"query": "a", "expand": "yes"},
+                          {"query": "a", "authority_weight": 2},
+                          {"query": "a", "response_format": "long"},
                           {"query": "a", "filters": {"yaer": "2019"}},
                           {"query": "a", "filters": {"limit": 1}}):
             sentence = self.call("search", arguments)
@@ -350,6 +366,46 @@ class Tools(Http):
             sentence = self.call("fetch", arguments)
             self.assertTrue(sentence.startswith("fetch: "), arguments)
             self.assertTrue(sentence.endswith("."), sentence)
+
+        for arguments in ({}, {"id": ""}, {"id": 5}, {"id": "pmid:1"}, {"id": "nope"},
+                          {"id": "pmid:990000101", "limit": 51},
+                          {"id": "pmid:990000101", "query": "a"},
+                          {"id": "pmid:990000101", "year": "2019"},
+                          {"id": "pmid:990000101", "filters": {"mesh": ["Gout"]}}):
+            sentence = self.call("similar", arguments)
+            self.assertTrue(sentence.startswith("similar: "), arguments)
+        for arguments in ({}, {"query": ""}, {"query": 5}, {"query": "a", "limit": 0},
+                          {"query": "a", "limit": 101}, {"query": "a", "limit": "5"},
+                          {"q": "a"}):
+            sentence = self.call("terms", arguments)
+            self.assertTrue(sentence.startswith("terms: "), arguments)
+
+    def test_similar_answers_as_rest_does(self):
+        path = "/v1/documents/pmid%3A990000101/similar?limit=3&year=2019.."
+        rest = self.server.get(path).json
+        tool = self.call("similar", {"id": "pmid:990000101~0", "limit": 3,
+                                     "filters": {"year": "2019.."}})
+        self.assertEqual(tool, rest)
+        self.assertEqual(len(tool["results"]), 3)
+        self.assertNotIn("pmid:990000101", [r["id"].split("~")[0] for r in tool["results"]])
+        for result in tool["results"]:
+            self.assertEqual(self.call("fetch", {"id": result["id"]})["title"], result["title"])
+
+    def test_terms_answers_as_rest_does(self):
+        tool = self.call("terms", {"query": "SGLT2"})
+        self.assertEqual(tool["terms"][0]["kind"], "abbreviation")
+        self.assertIn("sodium-glucose", tool["terms"][0]["name"])
+        self.assertEqual(tool, self.server.get("/v1/terms?q=SGLT2&limit=5").json)
+        none = self.call("terms", {"query": "zymurgy", "limit": 1})
+        self.assertEqual(none["terms"], [])
+        self.assertTrue(none["notices"])
+
+    def test_answers_are_short(self):
+        """4 characters count as a token."""
+        found = self.ask("tools/call", {"name": "search", "arguments": {"query": "treatment"}})
+        self.assertEqual(len(found["structuredContent"]["results"]), 10)
+        self.assertLess(len(found["content"][0]["text"]) / 4, 1500)
+        self.assertLess(len(json.dumps(self.ask("tools/list")["tools"])) / 4, 3000)
 
     def test_a_budget_cuts_and_says_where_to_go_on(self):
         guideline = "guideline:asthma-reliever-therapy"
@@ -420,7 +476,8 @@ class Transport(Http):
             def ask(value):
                 return server.post("/mcp", value).json["result"]
             self.assertEqual(ask(message("tools/list"))["tools"], SPEC["tools"])
-            for tool, arguments in (("search", {"query": "a"}), ("fetch", {"id": "a"})):
+            for tool, arguments in (("search", {"query": "a"}), ("fetch", {"id": "a"}),
+                                    ("similar", {"id": "a"}), ("terms", {"query": "a"})):
                 result = ask(message("tools/call", {"name": tool, "arguments": arguments}))
                 self.assertTrue(result["isError"])
                 self.assertIn("medicus build", result["content"][0]["text"])

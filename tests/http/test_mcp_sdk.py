@@ -1,6 +1,7 @@
 """The official Python SDK of MCP as a client, where it is installed: both transports, both eras.
 """
 import subprocess
+import sys
 import unittest
 
 from support import BIN, HANG, Server, TOOLS_PYTHON, make_data, python_has, temp_folder
@@ -18,7 +19,7 @@ async def main(mode, kind, *where):
         StdioServerParameters(command=where[0], args=list(where[1:])))
     async with Client(target, mode=mode) as client:
         tools = await client.list_tools()
-        assert [t.name for t in tools.tools] == ["search", "fetch"], tools
+        assert [t.name for t in tools.tools] == ["search", "fetch", "similar", "terms"], tools
         found = await client.call_tool("search", {"query": "asthma reliever", "limit": 2})
         assert not found.is_error, found
         results = found.structured_content["results"]
