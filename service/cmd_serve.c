@@ -5,6 +5,7 @@
 #include "common/mem.h"
 #include "common/parallel.h"
 #include "service/command.h"
+#include "service/notify.h"
 #include "service/search_params.h"
 #include "service/server.h"
 
@@ -92,10 +93,18 @@ static void announce(const struct options *options, const char *url)
         fprintf(stderr, "listening on %s\n", url);
 }
 
+static void on_tick(void *ctx)
+{
+    struct server *server = ctx;
+    if (http_server_responsive(server->http)) notify_alive();
+    if (atomic_load(&stop)) notify_stopping();
+}
+
 static enum med_code run(const struct options *options, struct server *server, struct med_err *err)
 {
     struct http_options http_options = http_options_of(options);
     struct http_app app = router_app(server);
+    app.tick = on_tick;
     char own_url[128];
     raise_descriptor_limit(options->connections);
     enum med_code code = http_server_new(&http_options, &app, &server->http, err);
@@ -104,6 +113,7 @@ static enum med_code run(const struct options *options, struct server *server, s
     server->public_url = public_url_of(options->public_url ? options->public_url : own_url);
     catch_signals(server->http);
     announce(options, own_url);
+    notify_ready(own_url);
     code = http_server_run(server->http, &stop, err);
     http_server_free(&server->http);
     med_log(MED_LOG_INFO, "stop", "stopped");

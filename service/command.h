@@ -14,6 +14,10 @@ struct command {
     enum med_code (*run)(const struct options *options, struct med_err *err);
 };
 
+/* The i-th of the table; NULL past the last. */
+const struct command *command_at(size_t i);
+const char *command_exit_statuses(void);
+
 enum med_code cmd_ingest(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_build(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_serve(const struct options *options, struct med_err *err) MED_CHECK;
@@ -28,6 +32,8 @@ enum med_code cmd_terms(const struct options *options, struct med_err *err) MED_
 enum med_code cmd_vocab(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_mcp(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_health(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_completion(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_manual(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_version(const struct options *options, struct med_err *err) MED_CHECK;
 
 /* Writes what a command prepared to stdout. A reader that went away (`| head`) is not an error. */

@@ -49,6 +49,8 @@ struct io_thread {
     int wake_fd;
     pthread_t thread;
     bool runs;
+    atomic_uint turns;   /* of its loop, at least one a second */
+    unsigned turns_seen; /* by http_server_responsive */
 };
 
 enum phase { PHASE_FRESH, PHASE_BUSY, PHASE_IDLE };
@@ -540,6 +542,7 @@ static void *io_main(void *arg)
     int epoll_fd = MHD_get_daemon_info(io->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     bool accepting = true; /* until the server drains */
     while (!atomic_load(&s->io_stop)) {
+        atomic_fetch_add(&io->turns, 1);
         MHD_UNSIGNED_LONG_LONG ms;
         uint64_t count;
         bool take = accepting && atomic_load(&s->io_open);
@@ -672,6 +675,7 @@ enum med_code http_server_run(struct http_server *s, const atomic_bool *stop, st
         struct pollfd fd = {.fd = s->wake_fd, .events = POLLIN};
         if (poll(&fd, 1, 1000) < 0 && errno != EINTR)
             return med_fail_errno(err, errno, "cannot poll");
+        if (s->app->tick) s->app->tick(s->app->ctx);
     }
     drain(s);
     return MED_OK;
@@ -680,6 +684,17 @@ enum med_code http_server_run(struct http_server *s, const atomic_bool *stop, st
 void http_server_wake(struct http_server *s)
 {
     wake(s->wake_fd);
+}
+
+bool http_server_responsive(struct http_server *s)
+{
+    bool all = true;
+    for (unsigned i = 0; i < s->options.io_threads; i++) {
+        unsigned turns = atomic_load(&s->io[i].turns);
+        all = all && turns != s->io[i].turns_seen;
+        s->io[i].turns_seen = turns;
+    }
+    return all;
 }
 
 struct http_stats http_server_stats(const struct http_server *s)

@@ -70,6 +70,8 @@ struct http_app {
         void *ctx, void *worker, struct http_request *request, struct http_response *response);
     void (*done)(
         void *ctx, const struct http_request *request, const struct http_response *response);
+    /* About once a second, on the thread of http_server_run. NULL = nothing. */
+    void (*tick)(void *ctx);
     enum med_code (*worker_new)(void *ctx, void **ret_worker, struct med_err *err);
     void (*worker_free)(void *ctx, void *worker);
 };
@@ -100,5 +102,7 @@ enum med_code http_server_run(
     struct http_server *server, const atomic_bool *stop, struct med_err *err) MED_CHECK;
 /* Async-signal-safe. */
 void http_server_wake(struct http_server *server);
+/* Whether every I/O thread has turned its loop since the last call. One thread, in tick. */
+bool http_server_responsive(struct http_server *server);
 struct http_stats http_server_stats(const struct http_server *server);
 void http_server_free(struct http_server **server);

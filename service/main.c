@@ -112,10 +112,29 @@ static const struct command commands[] = {
         "ask a running server whether it is ready",
         "For HEALTHCHECK lines: exit status 0 when /readyz answers 200, 9 otherwise.\n",
         "  medicus health --listen 127.0.0.1:8080\n", cmd_health},
+    {"completion", COMMAND_COMPLETION, "bash | zsh | fish",
+        "print a shell's completion script", "",
+        "  source <(medicus completion bash)\n"
+        "  medicus completion fish > ~/.config/fish/completions/medicus.fish\n",
+        cmd_completion},
+    {"manual", COMMAND_MANUAL, "", "print the manual page", "", "  medicus manual | man -l -\n",
+        cmd_manual},
     {"version", COMMAND_VERSION, "", "print the version", "", "  medicus version\n", cmd_version},
 };
 /* clang-format on */
 #define COMMAND_ROWS (sizeof commands / sizeof *commands)
+
+const struct command *command_at(size_t i)
+{
+    return i < COMMAND_ROWS ? &commands[i] : NULL;
+}
+
+const char *command_exit_statuses(void)
+{
+    return "0 ok, 2 usage, 3 invalid input, 4 not found, 5 no index, 6 damaged,\n"
+           "7 no space, 8 I/O or permission, 9 busy or conflict, 10 memory or limit, 70 internal,\n"
+           "130 cancelled.\n";
+}
 
 static void help_line(const char *left, const char *right)
 {
@@ -129,9 +148,7 @@ static void print_help(const struct command *c)
     printf("\nOptions (a flag wins over its environment variable):\n");
     options_help(c->id, help_line);
     printf("\nExamples:\n%s", c->examples);
-    printf("\nExit status: 0 ok, 2 usage, 3 invalid input, 4 not found, 5 no index, 6 damaged,\n"
-           "7 no space, 8 I/O or permission, 9 busy or conflict, 10 memory or limit, 70 internal,\n"
-           "130 cancelled.\n");
+    printf("\nExit status: %s", command_exit_statuses());
 }
 
 static void print_overview(FILE *out)

@@ -36,7 +36,7 @@ struct option_row {
 static const struct option_row rows[] = {
     {"data", 'd', "FOLDER", "MEDICUS_DATA", DATA_COMMANDS, OPTION_TEXT, AT(data), 0, 0, 0, NULL,
         "the data folder (or MEDICUS_DATA)"},
-    {"json", 'j', NULL, NULL, EVERY & ~(ON(SERVE) | ON(MCP)), OPTION_FLAG, AT(json), 0, 0, 0, NULL,
+    {"json", 'j', NULL, NULL, EVERY & ~(ON(SERVE) | ON(MCP) | ON(COMPLETION) | ON(MANUAL)), OPTION_FLAG, AT(json), 0, 0, 0, NULL,
         "print JSON for programs"},
     {"quiet", 'q', NULL, "MEDICUS_QUIET", EVERY, OPTION_FLAG, AT(quiet), 0, 0, 0, NULL,
         "no progress and no messages other than errors"},
@@ -349,15 +349,29 @@ enum med_code options_parse(enum command_id command, int argc, char **argv,
     return MED_OK;
 }
 
+bool options_at(enum command_id command, unsigned i, struct option_info *ret_option)
+{
+    for (size_t k = 0; k < ROW_COUNT; k++) {
+        const struct option_row *row = &rows[k];
+        if (!(row->commands & 1u << command) || i-- > 0) continue;
+        *ret_option = (struct option_info){.name = row->name,
+            .letter = row->letter,
+            .value = row->value,
+            .env = row->env,
+            .help = row->help};
+        return true;
+    }
+    return false;
+}
+
 void options_help(enum command_id command, void (*line)(const char *left, const char *right))
 {
-    for (size_t i = 0; i < ROW_COUNT; i++) {
-        const struct option_row *row = &rows[i];
-        if (!(row->commands & 1u << command)) continue;
+    struct option_info option;
+    for (unsigned i = 0; options_at(command, i, &option); i++) {
         char left[64], letter[8] = "    ";
-        if (row->letter) snprintf(letter, sizeof letter, "-%c, ", row->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name, row->value ? " " : "",
-            row->value ? row->value : "");
-        line(left, row->help);
+        if (option.letter) snprintf(letter, sizeof letter, "-%c, ", option.letter);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, option.name, option.value ? " " : "",
+            option.value ? option.value : "");
+        line(left, option.help);
     }
 }

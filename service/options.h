@@ -25,6 +25,8 @@ enum command_id {
     COMMAND_SIMILAR,
     COMMAND_MCP,
     COMMAND_HEALTH,
+    COMMAND_COMPLETION,
+    COMMAND_MANUAL,
     COMMAND_VERSION,
     COMMAND_COUNT
 };
@@ -74,5 +76,14 @@ struct options {
  * one is near, what was probably meant. */
 enum med_code options_parse(enum command_id command, int argc, char **argv,
     struct options *ret_options, struct med_err *err) MED_CHECK;
+/* What is known of an option, for the manual and for completion. */
+struct option_info {
+    const char *name;
+    char letter;             /* 0 = long form only */
+    const char *value, *env; /* NULL = none */
+    const char *help;
+};
+/* The i-th option of a command; false past the last. */
+bool options_at(enum command_id command, unsigned i, struct option_info *ret_option);
 /* The options of a command, one per line, for --help. */
 void options_help(enum command_id command, void (*line)(const char *left, const char *right));

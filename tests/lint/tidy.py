@@ -40,6 +40,7 @@ ADAPTED = {
     "xxHash": r"xxh(ash|3)\.h",
     "CRoaring": r"roaring/.*", "libsodium": r"sodium(/.*|\.h)", "libcurl": r"curl/.*",
     "oneDNN": r"(oneapi/dnnl/.*|dnnl.*\.h.*)", "libarchive": r"archive(_entry)?\.h",
+    "libsystemd": r"systemd/.*",
 }
 
 # A folder of the product -> the folders whose headers it may include. Tests may include everything.
