@@ -4,8 +4,8 @@
 #include "common/limits.h"
 #include "service/command.h"
 
-#include <stdio.h>
 #include "service/suggest.h"
+#include <stdio.h>
 
 #define SCRIPT_BYTES_MAX MED_MIB
 

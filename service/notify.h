@@ -1,5 +1,5 @@
-/* What a service manager is told (sd_notify): ready, reloading, stopping, still alive. Everything is
- * a no-operation outside of systemd. Main thread only. The only adapter over libsystemd. */
+/* What a service manager is told (sd_notify): ready, reloading, stopping, still alive. Nothing
+ * happens outside of systemd. Main thread only. The only adapter over libsystemd. */
 #pragma once
 
 #include <stdbool.h>

@@ -36,8 +36,8 @@ struct option_row {
 static const struct option_row rows[] = {
     {"data", 'd', "FOLDER", "MEDICUS_DATA", DATA_COMMANDS, OPTION_TEXT, AT(data), 0, 0, 0, NULL,
         "the data folder (or MEDICUS_DATA)"},
-    {"json", 'j', NULL, NULL, EVERY & ~(ON(SERVE) | ON(MCP) | ON(COMPLETION) | ON(MANUAL)), OPTION_FLAG, AT(json), 0, 0, 0, NULL,
-        "print JSON for programs"},
+    {"json", 'j', NULL, NULL, EVERY & ~(ON(SERVE) | ON(MCP) | ON(COMPLETION) | ON(MANUAL)),
+        OPTION_FLAG, AT(json), 0, 0, 0, NULL, "print JSON for programs"},
     {"quiet", 'q', NULL, "MEDICUS_QUIET", EVERY, OPTION_FLAG, AT(quiet), 0, 0, 0, NULL,
         "no progress and no messages other than errors"},
     {"help", 'h', NULL, NULL, EVERY, OPTION_FLAG, AT(help), 0, 0, 0, NULL, "this text"},
