@@ -28,6 +28,7 @@ static const struct {
     [MED_E_PERMISSION] = {"permission", 8},
     [MED_E_NO_INDEX] = {"no-index", 5},
     [MED_E_CORRUPT] = {"corrupt", 6},
+    [MED_E_GATE] = {"gate", 11},
     [MED_E_NO_SPACE] = {"no-space", 7},
     [MED_E_IO] = {"io", 8},
     [MED_E_NOMEM] = {"out-of-memory", 10},

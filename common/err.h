@@ -23,6 +23,7 @@ enum med_code {
     MED_E_PERMISSION,  /* the operating system or a key refuses */
     MED_E_NO_INDEX,    /* nothing is published in the data folder yet */
     MED_E_CORRUPT,     /* bytes on disk fail a checksum or an invariant */
+    MED_E_GATE,        /* a new generation does not pass the gate before publishing */
     MED_E_NO_SPACE,    /* the disk or the map is full */
     MED_E_IO,          /* any other failure of the operating system */
     MED_E_NOMEM,       /* allocation failed or a memory budget was reached */
@@ -63,5 +64,5 @@ const char *med_code_name(enum med_code code);
 
 /* The documented exit status of the command line: 0 ok, 2 usage, 3 invalid input, 4 not found, 5 no
  * index, 6 corrupt, 7 no space, 8 I/O or permission, 9 busy or conflict, 10 out of memory or limit,
- * 130 cancelled, 70 internal. */
+ * 11 kept back by the gate, 130 cancelled, 70 internal. */
 int med_code_exit_status(enum med_code code);

@@ -356,8 +356,15 @@ static enum med_code publish(struct build *b, struct med_err *err)
         b->report.index_bytes += b->encoder_file.size;
     }
     for (size_t i = 0; i < b->segment.file_count; i++) b->report.index_bytes += b->files[i].size;
-    code = med_generation_publish(b->data, &b->manifest, b->options->progress, err);
+    struct med_gate whole = {.data = b->data,
+        .store = b->store,
+        .snapshot = b->snapshot,
+        .overlap_min = b->options->gate_overlap,
+        .progress = b->options->progress};
+    code = med_generation_publish_checked(
+        b->data, &b->manifest, med_gate_check, &whole, b->options->progress, err);
     if (code) return code;
+    b->report.gate = whole.report;
     b->report.generation = b->manifest.number;
     b->report.fusion_weight = b->manifest.fusion_weight;
     b->report.recall_at_10 = b->manifest.recall_at_10;

@@ -6,6 +6,7 @@
  * only then published. A failure at any point leaves the old generation serving. */
 #pragma once
 
+#include "index/gate.h"
 #include "index/generation.h"
 #include "index/store/store.h"
 
@@ -14,8 +15,9 @@ struct med_build_options {
     bool lexical_only;
     uint32_t dim; /* of a new encoder; 0 = MED_DIM_DEFAULT */
     uint64_t seed;
-    unsigned threads; /* 0 = all */
-    size_t keep;      /* generations kept after publishing; 0 = 3 */
+    unsigned threads;    /* 0 = all */
+    double gate_overlap; /* floor of the gate's canary queries (gate.h); 0 = not compared */
+    size_t keep;         /* generations kept after publishing; 0 = 3 */
     const struct med_progress *progress;
 };
 struct med_build_report {
@@ -23,6 +25,7 @@ struct med_build_report {
     bool has_encoder; /* false: lexical only */
     bool encoder_trained;
     double fusion_weight, recall_at_10;
+    struct med_gate_report gate;
     uint64_t text_bytes, index_bytes;
     struct {
         double analyse, lexical, train, encode, graph, calibrate, verify, total;

@@ -336,19 +336,25 @@ static enum med_code write_part(struct med_data *data, uint64_t number, const ch
     return code;
 }
 
-static enum med_code write_generation(
-    struct med_data *data, struct med_manifest *m, struct med_err *err)
+static enum med_code write_parts(struct med_data *data, struct med_manifest *m, struct med_err *err)
 {
-    char dir[MED_PATH_MAX], path[MED_PATH_MAX];
-    struct med_buf buf;
-    med_buf_init(&buf, MANIFEST_BYTES_MAX);
+    char dir[MED_PATH_MAX];
     enum med_code code = generation_path(data, m->number, NULL, dir, err);
-    if (code == MED_OK) code = generation_path(data, m->number, "MANIFEST", path, err);
     if (code == MED_OK) code = med_fs_mkdir_all(data->fs, dir, err);
     if (code == MED_OK)
         code = write_part(data, m->number, "overlay", m->overlay_bytes, &m->overlay, err);
     if (code == MED_OK)
         code = write_part(data, m->number, "thesaurus", m->thesaurus_bytes, &m->thesaurus, err);
+    return code;
+}
+
+static enum med_code write_manifest(
+    struct med_data *data, const struct med_manifest *m, struct med_err *err)
+{
+    char path[MED_PATH_MAX];
+    struct med_buf buf;
+    med_buf_init(&buf, MANIFEST_BYTES_MAX);
+    enum med_code code = generation_path(data, m->number, "MANIFEST", path, err);
     if (code == MED_OK) code = med_manifest_write(m, &buf, err);
     if (code == MED_OK) code = med_fs_replace(data->fs, path, buf.data, buf.len, err);
     if (code == MED_OK) code = sync_folder(data, "generations", NULL, err);
@@ -368,6 +374,12 @@ static void remove_unpublished(struct med_data *data, uint64_t number)
 enum med_code med_generation_publish(struct med_data *data, struct med_manifest *manifest,
     const struct med_progress *progress, struct med_err *err)
 {
+    return med_generation_publish_checked(data, manifest, NULL, NULL, progress, err);
+}
+
+enum med_code med_generation_publish_checked(struct med_data *data, struct med_manifest *manifest,
+    med_publish_check check, void *ctx, const struct med_progress *progress, struct med_err *err)
+{
     struct med_manifest m = *manifest;
     m.overlay = m.thesaurus = (struct med_file_ref){0}; /* written below */
     struct med_manifest *known = NULL;
@@ -386,7 +398,9 @@ enum med_code med_generation_publish(struct med_data *data, struct med_manifest 
     if (code == MED_OK) code = sync_parts(data, &m, err);
     if (code == MED_OK) {
         bool unchanged = true;
-        code = write_generation(data, &m, err);
+        code = write_parts(data, &m, err);
+        if (code == MED_OK && check) code = check(ctx, &m, err);
+        if (code == MED_OK) code = write_manifest(data, &m, err);
         if (code == MED_OK) code = switch_current(data, m.number, &unchanged, err);
         if (code != MED_OK && unchanged) remove_unpublished(data, m.number);
     }

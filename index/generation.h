@@ -96,6 +96,15 @@ enum med_code med_manifest_verify(struct med_data *data, const struct med_manife
  * the build lock. */
 enum med_code med_generation_publish(struct med_data *data, struct med_manifest *manifest,
     const struct med_progress *progress, struct med_err *err) MED_CHECK;
+/* The same, with a look at the whole before anybody can see it: every file but MANIFEST and CURRENT
+ * is in place when `check` is called with the finished manifest. What it returns, other than
+ * MED_OK, keeps the generation from being published. A crash meanwhile leaves a folder without a
+ * manifest, which the next build sweeps. */
+typedef enum med_code (*med_publish_check)(
+    void *ctx, const struct med_manifest *staged, struct med_err *err);
+enum med_code med_generation_publish_checked(struct med_data *data, struct med_manifest *manifest,
+    med_publish_check check, void *ctx, const struct med_progress *progress,
+    struct med_err *err) MED_CHECK;
 /* Makes an older generation current (roll back); all its files are verified first. Needs no build
  * lock. It also repairs a damaged CURRENT. MED_E_NOT_FOUND. */
 enum med_code med_generation_activate(
@@ -113,6 +122,10 @@ struct med_pin;
  * Where the file system has no locks (read-only replicas) it pins nothing. */
 enum med_code med_generation_pin(struct med_data *data, uint64_t number, struct med_pin **ret_pin,
     struct med_err *err) MED_CHECK;
+/* The generation that a med_publish_check is looking at. manifest is borrowed. The build lock,
+ * which the publisher holds, keeps the files where they are. */
+enum med_code med_generation_pin_staged(struct med_data *data, const struct med_manifest *manifest,
+    struct med_pin **ret_pin, struct med_err *err) MED_CHECK;
 const struct med_manifest *med_pin_manifest(const struct med_pin *pin);
 /* Maps a file of a segment, or of the encoder when segment is NULL, verifying size and checksum
  * when verify is set. */
@@ -129,7 +142,8 @@ void med_pin_release(struct med_pin **pin);
 struct med_generation_info {
     uint64_t number;
     int64_t created_unix_s;
-    uint64_t doc_count, chunk_count, bytes;
+    uint64_t doc_count, chunk_count, segment_count, bytes;
+    char encoder_id[MED_NAME_LEN + 1];
     bool current, pinned;
 };
 /* Newest first. A generation whose manifest cannot be read is listed with zeros. */

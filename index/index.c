@@ -110,24 +110,27 @@ static enum med_code open_segments(struct med_index *x, bool verify, struct med_
     return MED_OK;
 }
 
-enum med_code med_index_open(struct med_data *data, struct med_store *store, uint64_t number,
-    bool verify, struct med_index **ret_index, struct med_err *err)
+/* Takes the pin, also on failure. */
+static enum med_code open_pinned(struct med_pin *pin, struct med_store *store, bool verify,
+    struct med_index **ret_index, struct med_err *err)
 {
     struct med_index *x = med_calloc(1, sizeof *x);
-    if (!x) return med_fail(err, MED_E_NOMEM, "out of memory while opening a generation");
+    if (!x) {
+        med_pin_release(&pin);
+        return med_fail(err, MED_E_NOMEM, "out of memory while opening a generation");
+    }
     atomic_init(&x->references, 1);
     x->store = store;
-    enum med_code code = med_generation_pin(data, number, &x->pin, err);
-    if (!code) {
-        x->manifest = med_pin_manifest(x->pin);
-        const struct med_manifest *m = x->manifest;
-        if (m->analyzer_version != MED_ANALYZER_VERSION || m->text_version != MED_TEXT_VERSION ||
-            m->chunker_version != MED_CHUNKER_VERSION)
-            code = med_fail(err, MED_E_UNSUPPORTED,
-                "generation %llu was made with another version of text, passages or analysis; run "
-                "`medicus build`",
-                (unsigned long long)m->number);
-    }
+    x->pin = pin;
+    x->manifest = med_pin_manifest(pin);
+    const struct med_manifest *m = x->manifest;
+    enum med_code code = MED_OK;
+    if (m->analyzer_version != MED_ANALYZER_VERSION || m->text_version != MED_TEXT_VERSION ||
+        m->chunker_version != MED_CHUNKER_VERSION)
+        code = med_fail(err, MED_E_UNSUPPORTED,
+            "generation %llu was made with another version of text, passages or analysis; run "
+            "`medicus build`",
+            (unsigned long long)m->number);
     if (!code) code = open_encoder(x, verify, err);
     if (!code) code = open_segments(x, verify, err);
     if (!code) code = open_overlay(x, verify, err);
@@ -139,6 +142,22 @@ enum med_code med_index_open(struct med_data *data, struct med_store *store, uin
     }
     *ret_index = x;
     return MED_OK;
+}
+
+enum med_code med_index_open(struct med_data *data, struct med_store *store, uint64_t number,
+    bool verify, struct med_index **ret_index, struct med_err *err)
+{
+    struct med_pin *pin;
+    enum med_code code = med_generation_pin(data, number, &pin, err);
+    return code ? code : open_pinned(pin, store, verify, ret_index, err);
+}
+
+enum med_code med_index_open_staged(struct med_data *data, struct med_store *store,
+    const struct med_manifest *manifest, struct med_index **ret_index, struct med_err *err)
+{
+    struct med_pin *pin;
+    enum med_code code = med_generation_pin_staged(data, manifest, &pin, err);
+    return code ? code : open_pinned(pin, store, false, ret_index, err);
 }
 
 struct med_index *med_index_retain(struct med_index *x)

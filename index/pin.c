@@ -23,8 +23,8 @@
 struct med_pin {
     const struct med_data *data;
     struct med_arena *arena;
-    struct med_manifest *manifest;
-    int fd;
+    const struct med_manifest *manifest;
+    int fd; /* -1: nothing is locked */
 };
 
 static bool locks_unsupported(int errnum)
@@ -104,11 +104,23 @@ enum med_code med_generation_pin(
     pin->data = data;
     pin->fd = fd;
     code = med_arena_new(PIN_ARENA_BYTES_MAX, &pin->arena, err);
-    if (code == MED_OK) code = manifest_read(data, wanted, pin->arena, &pin->manifest, err);
+    struct med_manifest *manifest;
+    if (code == MED_OK) code = manifest_read(data, wanted, pin->arena, &manifest, err);
     if (code != MED_OK) {
         med_pin_release(&pin);
         return code;
     }
+    pin->manifest = manifest;
+    *ret_pin = pin;
+    return MED_OK;
+}
+
+enum med_code med_generation_pin_staged(struct med_data *data, const struct med_manifest *manifest,
+    struct med_pin **ret_pin, struct med_err *err)
+{
+    struct med_pin *pin = med_calloc(1, sizeof *pin);
+    if (!pin) return med_fail(err, MED_E_NOMEM, "out of memory");
+    *pin = (struct med_pin){.data = data, .manifest = manifest, .fd = -1};
     *ret_pin = pin;
     return MED_OK;
 }
@@ -116,7 +128,7 @@ enum med_code med_generation_pin(
 void med_pin_release(struct med_pin **pin)
 {
     if (!*pin) return;
-    close((*pin)->fd);
+    if ((*pin)->fd >= 0) close((*pin)->fd);
     med_arena_free(&(*pin)->arena);
     med_free(*pin);
     *pin = NULL;
@@ -205,6 +217,8 @@ static enum med_code describe(struct med_data *data, uint64_t number, uint64_t c
     if (code == MED_OK) {
         info.created_unix_s = m->created_unix_s;
         info.doc_count = m->doc_count;
+        info.segment_count = m->segment_count;
+        memcpy(info.encoder_id, m->encoder_id, sizeof info.encoder_id);
         for (size_t i = 0; i < m->segment_count; i++) {
             info.chunk_count += m->segments[i].chunk_count;
             for (size_t k = 0; k < m->segments[i].file_count; k++)

@@ -16,6 +16,10 @@ struct med_index;
  * of threads may search it. */
 enum med_code med_index_open(struct med_data *data, struct med_store *store, uint64_t number,
     bool verify, struct med_index **ret_index, struct med_err *err) MED_CHECK;
+/* The same for a generation that is not published yet (med_publish_check). manifest is borrowed. */
+enum med_code med_index_open_staged(struct med_data *data, struct med_store *store,
+    const struct med_manifest *manifest, struct med_index **ret_index,
+    struct med_err *err) MED_CHECK;
 /* Reference count: the opener holds one. release consumes; the last one closes maps and unpins. */
 struct med_index *med_index_retain(struct med_index *index);
 void med_index_release(struct med_index **index);

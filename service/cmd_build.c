@@ -68,6 +68,7 @@ static enum med_code build(const struct options *options, struct workspace *w,
         .seed = options->seed,
         .threads = (unsigned)options->threads,
         .keep = options->keep,
+        .gate_overlap = options->gate_overlap,
         .progress = &bar.progress};
     enum med_code code = med_build(w->data, w->store, &build_options, ret_report, err);
     progress_bar_clear(&bar);

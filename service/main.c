@@ -108,6 +108,17 @@ static const struct command commands[] = {
         "  {\"mcpServers\": {\"medicus\": {\"command\": \"medicus\",\n"
         "    \"args\": [\"mcp\", \"--data\", \"/var/lib/medicus\"]}}}\n",
         cmd_mcp},
+    {"generations", COMMAND_GENERATIONS,
+        "--data FOLDER [list] | compare A B | activate N | prune [--keep N]",
+        "list, compare, roll back and prune generations",
+        "compare tells which documents differ and whether titles as queries are answered alike.\n"
+        "activate verifies every file of a generation and serves it; a running server takes it up\n"
+        "by itself. prune leaves out what is in use.\n",
+        "  medicus generations --data ./data\n"
+        "  medicus generations --data ./data compare 11 12 --ids\n"
+        "  medicus generations --data ./data activate 11\n"
+        "  medicus generations --data ./data prune --keep 2\n",
+        cmd_generations},
     {"health", COMMAND_HEALTH, "[--listen HOST:PORT]",
         "ask a running server whether it is ready",
         "For HEALTHCHECK lines: exit status 0 when /readyz answers 200, 9 otherwise.\n",
@@ -132,8 +143,8 @@ const struct command *command_at(size_t i)
 const char *command_exit_statuses(void)
 {
     return "0 ok, 2 usage, 3 invalid input, 4 not found, 5 no index, 6 damaged,\n"
-           "7 no space, 8 I/O or permission, 9 busy or conflict, 10 memory or limit, 70 internal,\n"
-           "130 cancelled.\n";
+           "7 no space, 8 I/O or permission, 9 busy or conflict, 10 memory or limit,\n"
+           "11 kept back by the gate, 70 internal, 130 cancelled.\n";
 }
 
 static void help_line(const char *left, const char *right)

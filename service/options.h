@@ -24,6 +24,7 @@ enum command_id {
     COMMAND_TERMS,
     COMMAND_SIMILAR,
     COMMAND_MCP,
+    COMMAND_GENERATIONS,
     COMMAND_HEALTH,
     COMMAND_COMPLETION,
     COMMAND_MANUAL,
@@ -46,6 +47,9 @@ struct options {
     /* build */
     bool retrain, lexical_only;
     uint64_t dim, seed, keep;
+    double gate_overlap;
+    /* generations */
+    bool ids;
     /* build, eval, serve */
     uint64_t threads;
     /* search, fetch, serve */
