@@ -8,7 +8,7 @@ packages_build=(
     libyaml-dev libzstd-dev libstemmer-dev libutf8proc-dev libxxhash-dev libgomp1 libsystemd-dev
 )
 packages_demo=(curl ca-certificates)
-packages_test=(libcmocka-dev clang-format clang-tidy git curl procps python3-venv
+packages_test=(libcmocka-dev clang-format clang-tidy git curl procps python3-jsonschema python3-venv
     mandoc zsh fish strace systemd)
 
 # Installs what is missing, as root or through sudo. Says what it does.

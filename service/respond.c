@@ -3,6 +3,8 @@
 #include "common/limits.h"
 #include "service/server.h"
 
+#include <string.h>
+
 static const char *const media_types[MEDIA_COUNT] = {
     [MEDIA_JSON] = "application/json",
     [MEDIA_TEXT] = "text/plain; charset=utf-8",
@@ -91,10 +93,25 @@ void respond(struct http_response *response, int status, enum media media)
     response->content_type = media_types[media];
 }
 
+/* What a route said about the answer that it meant to give; a problem must not be cached as one. */
+static void drop_route_headers(struct http_response *response)
+{
+    static const char *const names[] = {"ETag", "Content-Disposition", "Server-Timing"};
+    size_t kept = 0;
+    for (size_t i = 0; i < response->header_count; i++) {
+        bool drop = false;
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+            drop |= strcmp(response->headers[i].name, names[k]) == 0;
+        if (!drop) response->headers[kept++] = response->headers[i];
+    }
+    response->header_count = kept;
+}
+
 void respond_problem(const struct http_request *request, struct http_response *response,
     enum problem problem, const char *detail)
 {
     med_buf_reset(&response->body);
+    drop_route_headers(response);
     response->status = problem_row(problem)->status;
     response->content_type = "application/problem+json";
     struct med_jw w = med_jw_of(&response->body, false);

@@ -16,6 +16,8 @@ import tempfile
 import unittest
 import urllib.parse
 
+from contract import Contract, validate  # noqa: F401 (validate is for the tests)
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = os.environ.get("MEDICUS_BIN", str(ROOT / "build/service/medicus"))
 SAMPLE = ROOT / "deploy/sample"
@@ -135,110 +137,24 @@ class Server:
 
 # --- the contract: every answer that a test provokes is one that openapi.yaml declares ---
 
-_specs = {}
+_contracts = {}
+
+
+def contract_of(server):
+    if BIN not in _contracts:
+        c = server.connection()
+        c.request("GET", "/openapi.json")
+        _contracts[BIN] = Contract(json.loads(c.getresponse().read()))
+        c.close()
+    return _contracts[BIN]
 
 
 def spec_of(server):
-    if BIN not in _specs:
-        c = server.connection()
-        c.request("GET", "/openapi.json")
-        _specs[BIN] = json.loads(c.getresponse().read())
-        c.close()
-    return _specs[BIN]
-
-
-TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
-
-
-def has_type(value, name):
-    if name == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
-    if name == "number":
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, TYPES[name])
-
-
-def validate(value, schema, spec, at="$"):
-    """The part of JSON Schema that openapi.yaml uses; raises AssertionError."""
-    if "$ref" in schema:
-        target = spec
-        for part in schema["$ref"].lstrip("#/").split("/"):
-            target = target[part]
-        return validate(value, target, spec, at)
-    types = schema.get("type")
-    if types is not None:
-        names = types if isinstance(types, list) else [types]
-        assert any(has_type(value, n) for n in names), f"{at}: {value!r:.80} is not {names}"
-    assert "const" not in schema or value == schema["const"], f"{at}: {value!r}"
-    assert "enum" not in schema or value in schema["enum"], f"{at}: {value!r} not in the enum"
-    if isinstance(value, str) and "pattern" in schema:
-        assert re.search(schema["pattern"], value), f"{at}: {value!r} does not match"
-    if has_type(value, "number"):
-        assert value >= schema.get("minimum", value), f"{at}: {value} is too small"
-        assert value <= schema.get("maximum", value), f"{at}: {value} is too large"
-    for kind in ("anyOf", "oneOf"):
-        if kind in schema:
-            validate_any(value, schema[kind], spec, at)
-    if isinstance(value, dict):
-        validate_object(value, schema, spec, at)
-    if isinstance(value, list):
-        for i, item in enumerate(value):
-            validate(item, schema.get("items", {}), spec, f"{at}[{i}]")
-    return None
-
-
-def validate_any(value, schemas, spec, at):
-    reasons = []
-    for schema in schemas:
-        try:
-            return validate(value, schema, spec, at)
-        except AssertionError as e:
-            reasons.append(str(e))
-    raise AssertionError(f"{at}: no alternative fits: {reasons}")
-
-
-def validate_object(value, schema, spec, at):
-    for name in schema.get("required", []):
-        assert name in value, f"{at}: {name} is missing"
-    known = schema.get("properties", {})
-    for name, item in value.items():
-        if name in known:
-            validate(item, known[name], spec, f"{at}.{name}")
-        elif known:
-            assert "additionalProperties" in schema, f"{at}: {name} is not declared"
-
-
-def operation_of(spec, method, target):
-    path = urllib.parse.urlsplit(target).path
-    # The longest first: what has more behind an {id} is the more special route.
-    for pattern, item in sorted(spec["paths"].items(), key=lambda entry: -len(entry[0])):
-        if re.fullmatch(re.sub(r"\{\w+\}", ".+", pattern), path):
-            return item.get(method.lower())
-    return None
+    return contract_of(server).spec
 
 
 def check_contract(server, method, target, answer):
-    spec = spec_of(server)
-    kind = answer.headers.get("content-type", "").split(";")[0]
-    if kind == "application/problem+json" and method != "HEAD":
-        schema = spec["components"]["schemas"]["Problem"]
-        validate(answer.json, schema, spec)
-        name = answer.json["type"].removeprefix("/problems/")
-        assert name in spec["components"]["schemas"]["ProblemName"]["enum"], name
-        assert answer.json["status"] == answer.status
-    operation = operation_of(spec, method, target)
-    if not operation:
-        return
-    declared = operation["responses"].get(str(answer.status))
-    assert declared, f"{method} {target} answered {answer.status}, which is not declared"
-    while "$ref" in declared:
-        declared = spec["components"]["responses"][declared["$ref"].split("/")[-1]]
-    if method == "HEAD" or not answer.body:
-        return
-    content = declared.get("content", {})
-    assert kind in content, f"{method} {target}: {kind} is not declared for {answer.status}"
-    if kind == "application/json":
-        validate(answer.json, content[kind]["schema"], spec)
+    contract_of(server).check(method, target, answer)
 
 
 class WithServer(unittest.TestCase):

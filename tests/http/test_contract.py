@@ -3,6 +3,7 @@ import json
 import re
 import unittest
 
+from contract import walk
 from support import ROOT, Server, WithServer, spec_of, temp_folder
 
 
@@ -32,6 +33,17 @@ class Contract(WithServer):
             answer = self.server.get("/problems/" + name)
             self.assertEqual((answer.status, answer.json["status"]), (200, status))
         self.problem(self.server.get("/problems/nope"), "no-such-route", 404)
+
+    def test_the_examples_of_problems_are_those_of_the_table(self):
+        rows = {}
+        for node in walk(spec_of(self.server)):
+            value = node.get("value", node)
+            if isinstance(value, dict) and str(value.get("type")).startswith("/problems/"):
+                name = value["type"]
+                rows.setdefault(name, self.server.get(name).json)
+                told = {key: value[key] for key in ("type", "title", "status", "next")}
+                self.assertEqual(told, {key: rows[name][key] for key in told})
+        self.assertGreater(len(rows), 15)
 
     def test_every_route_of_the_specification_exists(self):
         for path, item in spec_of(self.server)["paths"].items():
