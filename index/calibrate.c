@@ -391,9 +391,9 @@ enum med_code build_calibrate(struct build *b, const uint64_t *held_out,
     if (!code && count) {
         struct med_index x = {
             .manifest = &b->manifest, .segments = &segment, .segment_count = 1, .encoder = encoder};
-        x.stats.chunk_count = segment->chunk_count;
-        x.stats.doc_count = segment->doc_count;
-        x.stats.length_sum = med_lex_length_sum(segment->lex);
+        x.stats.chunk_count = segment->live_chunks.set_count;
+        x.stats.doc_count = segment->live_doc_count;
+        x.stats.length_sum = segment->live_length_sum;
         run.index = &x;
         run.segment = segment;
         for (size_t done = 0; !code && done < count;) { /* in steps, to report progress */

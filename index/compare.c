@@ -21,6 +21,8 @@ static void step(struct walk *w)
     uint32_t best = UINT32_MAX;
     for (uint32_t s = 0; s < w->index->segment_count; s++) {
         const struct med_segment *segment = w->index->segments[s];
+        while (w->next[s] < segment->doc_count && !med_segment_is_live(segment, w->next[s]))
+            w->next[s]++;
         if (w->next[s] == segment->doc_count) continue;
         struct med_str id = med_segment_doc_id(segment, w->next[s]);
         if (best != UINT32_MAX && med_str_cmp(id, w->id) >= 0) continue;
@@ -91,28 +93,17 @@ bool med_index_find(const struct med_index *index, struct med_str id, uint32_t *
 {
     for (uint32_t i = 0; i < index->segment_count; i++) {
         const struct med_segment *s = index->segments[i];
-        uint32_t low = 0, high = s->doc_count;
-        while (low < high) {
-            uint32_t mid = low + (high - low) / 2;
-            int order = med_str_cmp(med_segment_doc_id(s, mid), id);
-            if (order == 0) {
-                *ret_version = s->docs[mid].version;
-                return true;
-            }
-            if (order < 0)
-                low = mid + 1;
-            else
-                high = mid;
-        }
+        uint32_t doc;
+        if (!med_segment_find_doc(s, 0, id, &doc)) continue;
+        *ret_version = s->docs[doc].version;
+        return true;
     }
     return false;
 }
 
 uint64_t med_index_live_count(const struct med_index *index)
 {
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < index->segment_count; i++) count += index->segments[i]->doc_count;
-    return count;
+    return index->stats.doc_count;
 }
 
 /* --- canary queries --- */

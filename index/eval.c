@@ -142,8 +142,10 @@ static enum med_code count_missing(
     if (!ids) return med_fail(err, MED_E_NOMEM, "out of memory for the evaluation");
     size_t n = 0;
     for (uint32_t s = 0; s < x->segment_count; s++) {
-        for (uint32_t d = 0; d < x->segments[s]->doc_count; d++)
-            ids[n++] = med_segment_source_id(x->segments[s], d);
+        for (uint32_t d = 0; d < x->segments[s]->doc_count; d++) {
+            if (med_segment_is_live(x->segments[s], d))
+                ids[n++] = med_segment_source_id(x->segments[s], d);
+        }
     }
     qsort(ids, n, sizeof *ids, compare_ids);
     *ret_missing = 0;

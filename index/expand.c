@@ -45,7 +45,7 @@ double query_idf(const struct med_index *x, struct med_str term)
     uint64_t df = 0;
     for (uint32_t s = 0; s < x->segment_count; s++) {
         uint32_t ordinal, n = 0;
-        if (med_lex_find(x->segments[s]->lex, term, &ordinal, &n)) df += n;
+        if (med_segment_find(x->segments[s], term, &ordinal, &n)) df += n;
     }
     double all = (double)x->stats.chunk_count, d = (double)df;
     return df ? log(1 + (all - d + 0.5) / (d + 0.5)) : 0;

@@ -39,7 +39,7 @@ static enum med_code matching(const struct med_segment *s, struct med_searcher *
     for (size_t t = 0; !code && t < query->term_count; t++) {
         uint32_t ordinal;
         if (content && query->terms[t].weight < 1) continue;
-        if (med_lex_find(s->lex, query->terms[t].term, &ordinal, NULL))
+        if (med_segment_find(s, query->terms[t].term, &ordinal, NULL))
             code = med_lex_mark(s->lex, searcher->scratch, ordinal, s->chunk_doc, set, err);
     }
     for (size_t i = 0; within && i <= s->doc_count / 64; i++) set[i] &= within[i];

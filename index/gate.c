@@ -91,6 +91,7 @@ static enum med_code ask_titles(
         uint32_t stride = segment->doc_count / RECALL_QUERIES + 1;
         for (uint32_t d = 0; !code && d < segment->doc_count; d += stride) {
             struct med_doc *doc;
+            if (!med_segment_is_live(segment, d)) continue;
             med_arena_reset(r->arena);
             code = med_snapshot_get_version(gate->snapshot, med_segment_doc_id(segment, d),
                 segment->docs[d].version, r->arena, &doc, err);

@@ -25,6 +25,7 @@
 #define VERIFY_PIECE_BYTES ((size_t)8 << 20)
 #define PUBLISH_ARENA_BYTES_MAX (64 * MED_MIB)
 #define CURRENT_BYTES_MAX 256
+#define PATCH_PREFIX "patch-"
 
 /* --- CURRENT --- */
 
@@ -236,7 +237,8 @@ enum med_code manifest_verify_new(struct med_data *data, const struct med_manife
     enum med_code code = med_arena_new(PUBLISH_ARENA_BYTES_MAX, &arena, err);
     if (code != MED_OK) return code;
     size_t count = m->encoder_file_count + 2; /* and the generation's own two */
-    for (size_t i = 0; i < m->segment_count; i++) count += m->segments[i].file_count;
+    for (size_t i = 0; i < m->segment_count; i++)
+        count += m->segments[i].file_count + 1; /* and its patch */
     v.files = med_arena_calloc(arena, count, sizeof *v.files);
     if (!v.files) {
         med_arena_free(&arena);
@@ -258,6 +260,10 @@ enum med_code manifest_verify_new(struct med_data *data, const struct med_manife
     }
     char number[24];
     snprintf(number, sizeof number, "%" PRIu64, m->number);
+    for (size_t i = 0; i < m->segment_count; i++) {
+        if (m->segments[i].patch.name[0])
+            add_files(&v, "generations", number, &m->segments[i].patch, 1, NULL, 0);
+    }
     if (m->overlay.name[0]) add_files(&v, "generations", number, &m->overlay, 1, NULL, 0);
     if (m->thesaurus.name[0]) add_files(&v, "generations", number, &m->thesaurus, 1, NULL, 0);
     unsigned threads = med_cpu_count() < VERIFY_THREADS_MAX ? med_cpu_count() : VERIFY_THREADS_MAX;
@@ -336,6 +342,20 @@ static enum med_code write_part(struct med_data *data, uint64_t number, const ch
     return code;
 }
 
+/* The patches of segments; the manifest's list of segments is the publisher's own copy. */
+static enum med_code write_patches(
+    struct med_data *data, struct med_manifest *m, struct med_err *err)
+{
+    enum med_code code = MED_OK;
+    for (size_t i = 0; code == MED_OK && i < m->segment_count; i++) {
+        char name[sizeof m->segments[i].patch.name];
+        struct med_segment_ref *s = &m->segments[i];
+        snprintf(name, sizeof name, "%s%s", PATCH_PREFIX, s->id);
+        code = write_part(data, m->number, name, s->patch_bytes, &s->patch, err);
+    }
+    return code;
+}
+
 static enum med_code write_parts(struct med_data *data, struct med_manifest *m, struct med_err *err)
 {
     char dir[MED_PATH_MAX];
@@ -345,6 +365,7 @@ static enum med_code write_parts(struct med_data *data, struct med_manifest *m, 
         code = write_part(data, m->number, "overlay", m->overlay_bytes, &m->overlay, err);
     if (code == MED_OK)
         code = write_part(data, m->number, "thesaurus", m->thesaurus_bytes, &m->thesaurus, err);
+    if (code == MED_OK) code = write_patches(data, m, err);
     return code;
 }
 
@@ -371,6 +392,20 @@ static void remove_unpublished(struct med_data *data, uint64_t number)
     (void)code;
 }
 
+/* What the old patches were says nothing about the new generation. */
+static enum med_code copy_segments(
+    struct med_manifest *m, struct med_arena *arena, struct med_err *err)
+{
+    struct med_segment_ref *own = med_arena_calloc(arena, m->segment_count + 1, sizeof *own);
+    if (!own) return med_fail(err, MED_E_NOMEM, "out of memory for %zu segments", m->segment_count);
+    for (size_t i = 0; i < m->segment_count; i++) {
+        own[i] = m->segments[i];
+        own[i].patch = (struct med_file_ref){0};
+    }
+    m->segments = own;
+    return MED_OK;
+}
+
 enum med_code med_generation_publish(struct med_data *data, struct med_manifest *manifest,
     const struct med_progress *progress, struct med_err *err)
 {
@@ -387,12 +422,13 @@ enum med_code med_generation_publish_checked(struct med_data *data, struct med_m
     uint64_t current;
     enum med_code code = med_arena_new(PUBLISH_ARENA_BYTES_MAX, &arena, err);
     if (code != MED_OK) return code;
+    code = copy_segments(&m, arena, err);
     /* What the serving generation uses was read whole when it was published. */
     if (med_generation_current(data, &current, NULL) != MED_OK ||
         manifest_read(data, current, arena, &known, NULL) != MED_OK) {
         known = NULL;
     }
-    code = next_number(data, arena, &m.number, err);
+    if (code == MED_OK) code = next_number(data, arena, &m.number, err);
     if (code == MED_OK && m.created_unix_s == 0) m.created_unix_s = med_unix_time_s();
     if (code == MED_OK) code = manifest_verify_new(data, &m, known, progress, err);
     if (code == MED_OK) code = sync_parts(data, &m, err);
@@ -404,6 +440,8 @@ enum med_code med_generation_publish_checked(struct med_data *data, struct med_m
         if (code == MED_OK) code = switch_current(data, m.number, &unchanged, err);
         if (code != MED_OK && unchanged) remove_unpublished(data, m.number);
     }
+    for (size_t i = 0; code == MED_OK && i < m.segment_count; i++)
+        manifest->segments[i].patch = m.segments[i].patch;
     med_arena_free(&arena);
     if (code != MED_OK) return code;
     manifest->overlay = m.overlay;

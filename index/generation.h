@@ -6,6 +6,7 @@
  *   <data>/generations/<number>/MANIFEST   names and checksums of all that the generation uses
  *   <data>/generations/<number>/overlay    what changes about unchanged documents (overlay.h)
  *   <data>/generations/<number>/thesaurus  vocabularies and abbreviations (thesaurus.h)
+ *   <data>/generations/<number>/patch-<segment id>  what it changes about a segment (patch.h)
  *   <data>/CURRENT                    the serving generation's number; its durable rename is THE
  *                                     commit point
  *   <data>/build.lock                 flock: one build at a time
@@ -25,8 +26,8 @@
 #include "common/progress.h"
 #include "index/lexical/lexical.h" /* med_file_ref */
 
-#define MED_MANIFEST_VERSION 1
-#define MED_NAME_LEN 32 /* hex ids of segments and encoders */
+#define MED_MANIFEST_VERSION 2 /* 1: no patches; still written where there are none */
+#define MED_NAME_LEN 32        /* hex ids of segments and encoders */
 
 struct med_segment_ref {
     char id[MED_NAME_LEN + 1];
@@ -34,6 +35,10 @@ struct med_segment_ref {
     size_t file_count;
     uint64_t doc_count;
     uint64_t chunk_count;
+    /* Of the generation, not of the segment. */
+    struct med_file_ref patch;  /* set by publish; an empty name: nothing is changed */
+    struct med_str patch_bytes; /* what publish writes there, borrowed; not read back */
+    uint64_t dead_doc_count, dead_chunk_count; /* of the counts above */
 };
 
 struct med_manifest {
@@ -137,7 +142,13 @@ enum med_code med_pin_map_overlay(
 /* The same for its thesaurus. */
 enum med_code med_pin_map_thesaurus(
     const struct med_pin *pin, bool verify, struct med_map *ret_map, struct med_err *err) MED_CHECK;
+/* The same for a segment's patch. */
+enum med_code med_pin_map_patch(const struct med_pin *pin, const struct med_segment_ref *segment,
+    bool verify, struct med_map *ret_map, struct med_err *err) MED_CHECK;
 void med_pin_release(struct med_pin **pin);
+
+/* Passages that can be found. */
+uint64_t med_manifest_chunk_count(const struct med_manifest *manifest);
 
 struct med_generation_info {
     uint64_t number;

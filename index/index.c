@@ -5,12 +5,14 @@
 
 #include <stdlib.h>
 
-static int compare_shared(const void *a, const void *b)
+static int compare_shared(const void *a, const void *b, void *ctx)
 {
     const struct shared_work *x = a, *y = b;
+    const struct med_index *index = ctx;
     if (x->work != y->work) return x->work < y->work ? -1 : 1;
-    if (x->segment != y->segment) return x->segment < y->segment ? -1 : 1;
-    return x->doc < y->doc ? -1 : x->doc > y->doc;
+    if (x->segment == y->segment) return x->doc < y->doc ? -1 : x->doc > y->doc;
+    return med_str_cmp(med_segment_doc_id(index->segments[x->segment], x->doc),
+        med_segment_doc_id(index->segments[y->segment], y->doc));
 }
 
 /* The few documents that share a work with others, so that an answer can name its siblings. */
@@ -18,15 +20,16 @@ static enum med_code collect_shared(struct med_index *x, struct med_err *err)
 {
     size_t cap = 0;
     for (uint32_t s = 0; s < x->segment_count; s++) {
-        for (uint32_t d = 0; d < x->segments[s]->doc_count; d++) {
-            if (!x->segments[s]->docs[d].shared) continue;
+        const struct med_segment *segment = x->segments[s];
+        for (uint32_t d = 0; d < segment->doc_count; d++) {
+            if (!med_segment_is_live(segment, d) || !med_segment_shared(segment, d)) continue;
             if (!med_grow(&x->shared, &cap, x->shared_count + 1, sizeof *x->shared))
                 return med_fail(err, MED_E_NOMEM, "out of memory for the list of works");
             x->shared[x->shared_count++] =
-                (struct shared_work){.work = x->segments[s]->docs[d].work, .segment = s, .doc = d};
+                (struct shared_work){.work = med_segment_work(segment, d), .segment = s, .doc = d};
         }
     }
-    if (x->shared_count) qsort(x->shared, x->shared_count, sizeof *x->shared, compare_shared);
+    if (x->shared_count) qsort_r(x->shared, x->shared_count, sizeof *x->shared, compare_shared, x);
     return MED_OK;
 }
 
@@ -38,23 +41,6 @@ static enum med_code open_encoder(struct med_index *x, bool verify, struct med_e
     return code;
 }
 
-/* The ordinal of a document of the segment, looking from `from` on; doc_count when it is not there.
- */
-static uint32_t find_document(const struct med_segment *s, uint32_t from, struct med_str id)
-{
-    uint32_t low = from, high = s->doc_count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        int order = med_str_cmp(med_segment_doc_id(s, mid), id);
-        if (order == 0) return mid;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return s->doc_count;
-}
-
 /* Adds what the overlay knows to the flags and levels of the segments' documents. */
 static enum med_code open_overlay(struct med_index *x, bool verify, struct med_err *err)
 {
@@ -62,10 +48,10 @@ static enum med_code open_overlay(struct med_index *x, bool verify, struct med_e
     if (!code) code = med_overlay_open(x->overlay_map.ptr, x->overlay_map.len, &x->overlay, err);
     if (code) return code;
     for (uint32_t s = 0; s < x->segment_count; s++) {
-        uint32_t from = 0;
+        uint32_t from = 0, d;
         for (uint32_t i = 0; i < x->overlay.entry_count; i++) {
-            uint32_t d = find_document(x->segments[s], from, med_overlay_id(&x->overlay, i));
-            if (d == x->segments[s]->doc_count) continue;
+            if (!med_segment_find_doc(x->segments[s], from, med_overlay_id(&x->overlay, i), &d))
+                continue;
             const struct med_overlay_entry *e = &x->overlay.entries[i];
             x->segments[s]->flags[d] |= e->flags;
             if (e->evidence > x->segments[s]->evidence[d])
@@ -101,9 +87,10 @@ static enum med_code open_segments(struct med_index *x, bool verify, struct med_
             return med_fail(err, MED_E_CORRUPT,
                 "generation %llu: segment %s does not fit the encoder",
                 (unsigned long long)m->number, s->ref->id);
-        x->stats.chunk_count += s->chunk_count;
-        x->stats.doc_count += s->doc_count;
-        x->stats.length_sum += med_lex_length_sum(s->lex);
+        x->stats.chunk_count += s->live_chunks.set_count;
+        x->stats.doc_count += s->live_doc_count;
+        x->stats.length_sum += s->live_length_sum;
+        x->bytes += s->patch_map.len;
         for (size_t f = 0; f < m->segments[i].file_count; f++)
             x->bytes += m->segments[i].files[f].size;
     }

@@ -31,11 +31,11 @@ struct med_index {
     struct med_overlay overlay;
     struct med_map thesaurus_map;
     struct med_thesaurus thesaurus;
-    struct shared_work *shared; /* sorted by work */
+    struct shared_work *shared; /* live documents, sorted by work, then id */
     size_t shared_count;
     struct {
         uint64_t chunk_count, doc_count, length_sum;
-    } stats; /* sums over the segments: what BM25F needs */
+    } stats; /* sums over what is live in the segments: what BM25F needs */
     uint64_t bytes;
 };
 

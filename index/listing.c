@@ -39,8 +39,8 @@ enum med_code listing_total(const struct med_index *x, const struct match *match
             if (!in_set(match, s, d)) continue;
             if (group == MED_GROUP_NONE)
                 total += segment->docs[d].chunk_count;
-            else if (segment->docs[d].shared && shared < x->shared_count)
-                works[shared++] = segment->docs[d].work;
+            else if (med_segment_shared(segment, d) && shared < x->shared_count)
+                works[shared++] = med_segment_work(segment, d);
             else
                 total++;
         }
@@ -130,11 +130,12 @@ enum med_code listing_fill(const struct med_index *x, const struct match *match,
     if (scored) memcpy(items, ranking->items, scored * sizeof *items);
     ranking->items = items;
     for (size_t i = 0; i < scored; i++)
-        (void)add_work(&works, x->segments[items[i].segment]->docs[items[i].doc].work);
+        (void)add_work(&works, med_segment_work(x->segments[items[i].segment], items[i].doc));
     for (size_t i = 0; i < count && ranking->count < wanted; i++) {
-        const struct med_doc_row *row = &x->segments[list[i].segment]->docs[list[i].doc];
+        const struct med_segment *s = x->segments[list[i].segment];
+        const struct med_doc_row *row = &s->docs[list[i].doc];
         if (group == MED_GROUP_DOCUMENT) {
-            if (add_work(&works, row->work))
+            if (add_work(&works, med_segment_work(s, list[i].doc)))
                 append(ranking, list[i].segment, list[i].doc, row->first_chunk);
             continue;
         }

@@ -23,6 +23,14 @@
 #define SEGMENTS_MAX 4096u
 #define FILES_MAX 256u
 
+uint64_t med_manifest_chunk_count(const struct med_manifest *m)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < m->segment_count; i++)
+        count += m->segments[i].chunk_count - m->segments[i].dead_chunk_count;
+    return count;
+}
+
 /* --- names --- */
 
 bool manifest_id_ok(const char *id)
@@ -111,6 +119,16 @@ static void write_files(struct med_jw *w, const struct med_file_ref *files, size
     med_jw_array_end(w);
 }
 
+/* A file of the generation itself, where it has one. */
+static void write_part(struct med_jw *w, const char *key, const struct med_file_ref *part)
+{
+    if (!part->name[0]) return;
+    med_jw_key(w, key);
+    med_jw_object(w);
+    write_files(w, part, 1);
+    med_jw_object_end(w);
+}
+
 static void write_segments(struct med_jw *w, const struct med_manifest *m)
 {
     med_jw_key(w, "segments");
@@ -122,9 +140,23 @@ static void write_segments(struct med_jw *w, const struct med_manifest *m)
         med_jw_kint(w, "doc_count", (long long)s->doc_count);
         med_jw_kint(w, "chunk_count", (long long)s->chunk_count);
         write_files(w, s->files, s->file_count);
+        write_part(w, "patch", &s->patch);
+        if (s->patch.name[0]) {
+            med_jw_kint(w, "dead_doc_count", (long long)s->dead_doc_count);
+            med_jw_kint(w, "dead_chunk_count", (long long)s->dead_chunk_count);
+        }
         med_jw_object_end(w);
     }
     med_jw_array_end(w);
+}
+
+/* A version that knows no patches would bring dead documents back. */
+static int format_of(const struct med_manifest *m)
+{
+    for (size_t i = 0; i < m->segment_count; i++) {
+        if (m->segments[i].patch.name[0]) return MED_MANIFEST_VERSION;
+    }
+    return 1;
 }
 
 static void write_raw(struct med_jw *w, const char *key, struct med_str json)
@@ -134,20 +166,10 @@ static void write_raw(struct med_jw *w, const char *key, struct med_str json)
     med_jw_raw(w, json);
 }
 
-/* A file of the generation itself, where it has one. */
-static void write_part(struct med_jw *w, const char *key, const struct med_file_ref *part)
-{
-    if (!part->name[0]) return;
-    med_jw_key(w, key);
-    med_jw_object(w);
-    write_files(w, part, 1);
-    med_jw_object_end(w);
-}
-
 static void write_body(struct med_jw *w, const struct med_manifest *m)
 {
     med_jw_object(w);
-    med_jw_kint(w, "format", MED_MANIFEST_VERSION);
+    med_jw_kint(w, "format", format_of(m));
     med_jw_kint(w, "generation", (long long)m->number);
     med_jw_kint(w, "created_unix_s", m->created_unix_s);
     med_jw_kcstr(w, "medicus_version", m->medicus_version);
@@ -277,6 +299,18 @@ static struct med_file_ref *parse_files(
     return files;
 }
 
+static void parse_part(
+    struct parse *p, const struct med_json *o, const char *key, struct med_file_ref *ret_part)
+{
+    const struct med_json *part = med_json_get(o, key);
+    size_t count = 0;
+    const struct med_file_ref *file = part ? parse_files(p, part, &count) : NULL;
+    if (count == 1)
+        *ret_part = *file;
+    else if (part)
+        wrong(p, key);
+}
+
 static void parse_segments(struct parse *p, const struct med_json *o, struct med_manifest *m)
 {
     const struct med_json *list = med_json_get(o, "segments");
@@ -289,6 +323,12 @@ static void parse_segments(struct parse *p, const struct med_json *o, struct med
         s->chunk_count = (uint64_t)integer(p, v, "chunk_count", 0, INTEGER_MAX);
         s->files = parse_files(p, v, &s->file_count);
         if (!manifest_id_ok(s->id)) wrong(p, "id");
+        parse_part(p, v, "patch", &s->patch);
+        if (!s->patch.name[0] || p->code != MED_OK) continue;
+        s->dead_doc_count = (uint64_t)integer(p, v, "dead_doc_count", 0, INTEGER_MAX);
+        s->dead_chunk_count = (uint64_t)integer(p, v, "dead_chunk_count", 0, INTEGER_MAX);
+        if (s->dead_doc_count > s->doc_count) wrong(p, "dead_doc_count");
+        if (s->dead_chunk_count > s->chunk_count) wrong(p, "dead_chunk_count");
     }
 }
 
@@ -360,18 +400,6 @@ static struct med_str parse_object(struct parse *p, const struct med_json *o, co
         no_memory(p);
     med_buf_free(&buf);
     return kept;
-}
-
-static void parse_part(
-    struct parse *p, const struct med_json *o, const char *key, struct med_file_ref *ret_part)
-{
-    const struct med_json *part = med_json_get(o, key);
-    size_t count = 0;
-    const struct med_file_ref *file = part ? parse_files(p, part, &count) : NULL;
-    if (count == 1)
-        *ret_part = *file;
-    else if (part)
-        wrong(p, key);
 }
 
 static void parse_body(struct parse *p, const struct med_json *o, struct med_manifest *m)

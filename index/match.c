@@ -111,12 +111,30 @@ static enum med_code make_program(
 
 /* --- planning a leaf --- */
 
-static bool somewhere(const struct matcher *m, struct med_str term)
+static size_t words_of(const struct med_segment *s)
 {
-    for (uint32_t s = 0; s < m->index->segment_count; s++) {
-        if (med_lex_find(m->index->segments[s]->fields, term, NULL, NULL)) return true;
+    return (size_t)s->doc_count / 64 + 1;
+}
+
+/* Whether a live document has the term among its fields. More documents than are dead tell it at
+ * once; of rarer terms the documents are looked at. */
+static enum med_code somewhere(
+    struct matcher *m, struct med_str term, bool *ret_exists, struct med_err *err)
+{
+    *ret_exists = false;
+    for (uint32_t i = 0; !*ret_exists && i < m->index->segment_count; i++) {
+        const struct med_segment *s = m->index->segments[i];
+        uint32_t ordinal, df;
+        if (!med_lex_find(s->fields, term, &ordinal, &df)) continue;
+        *ret_exists = df > s->patch.dead_doc_count;
+        if (*ret_exists) break;
+        memset(m->spare, 0, words_of(s) * sizeof *m->spare);
+        enum med_code code =
+            med_lex_mark(s->fields, m->searcher->scratch, ordinal, NULL, m->spare, err);
+        if (code) return code;
+        for (size_t k = 0; k < words_of(s); k++) *ret_exists |= m->spare[k] & s->live_docs[k];
     }
-    return false;
+    return MED_OK;
 }
 
 static enum med_code add_field_term(struct matcher *m, struct plan *p, enum med_field field,
@@ -125,7 +143,8 @@ static enum med_code add_field_term(struct matcher *m, struct plan *p, enum med_
     struct med_buf buf;
     med_buf_init(&buf, MED_KIB);
     enum med_code code = med_field_term(field, value, &buf, err);
-    bool exists = !code && buf.len > 1 && somewhere(m, med_buf_str(&buf));
+    bool exists = false;
+    if (!code && buf.len > 1) code = somewhere(m, med_buf_str(&buf), &exists, err);
     if (exists && !med_arena_str(m->arena, med_buf_str(&buf), &p->terms[p->term_count]))
         code = out_of_memory(err);
     else if (exists)
@@ -156,9 +175,33 @@ static enum med_code add_field_words(
     return MED_OK;
 }
 
-/* Values that look like what was asked for, as text in `out`. */
-static void near_values(
-    const struct matcher *m, enum med_field field, struct med_str asked, char *out, size_t out_size)
+static bool is_nearer(unsigned a, struct med_str text_a, unsigned b, struct med_str text_b)
+{
+    return a != b ? a < b : med_str_cmp(text_a, text_b) < 0;
+}
+
+/* The values that live documents have, as bits; NULL: all. */
+static enum med_code live_values(const struct matcher *m, const struct med_segment *s,
+    uint64_t **ret_values, struct med_err *err)
+{
+    const struct med_attributes *a = &s->attributes;
+    *ret_values = NULL;
+    if (!s->live_docs) return MED_OK;
+    uint64_t *values = med_arena_calloc(m->arena, (size_t)a->value_count / 64 + 1, sizeof *values);
+    if (!values) return out_of_memory(err);
+    for (uint32_t d = 0; d < s->doc_count; d++) {
+        if (!med_segment_is_live(s, d)) continue;
+        for (uint32_t i = a->doc_start[d]; i < a->doc_start[d + 1]; i++)
+            values[a->entries[i] >> 6] |= 1ull << (a->entries[i] & 63);
+    }
+    *ret_values = values;
+    return MED_OK;
+}
+
+/* Values that look like what was asked for, nearest first, then by their bytes, as text in `out`.
+ */
+static enum med_code near_values(const struct matcher *m, enum med_field field,
+    struct med_str asked, char *out, size_t out_size, struct med_err *err)
 {
     struct med_str near[3];
     unsigned distances[3];
@@ -166,8 +209,12 @@ static void near_values(
     unsigned cap = asked.len < 5 ? 2 : asked.len < 12 ? 3 : 5;
     for (uint32_t s = 0; s < m->index->segment_count; s++) {
         const struct med_attributes *a = &m->index->segments[s]->attributes;
+        uint64_t *live;
+        enum med_code code = live_values(m, m->index->segments[s], &live, err);
+        if (code) return code;
         for (uint32_t v = 0; v < a->value_count; v++) {
             if (med_attribute_field(a, v) != field) continue;
+            if (live && !(live[v >> 6] >> (v & 63) & 1)) continue;
             struct med_str text = med_attribute_text(a, v);
             unsigned d = spell_distance(asked, text, cap);
             bool begins = asked.len >= 3 && text.len > asked.len &&
@@ -179,9 +226,9 @@ static void near_values(
             bool known = d == cap;
             for (size_t i = 0; i < count; i++) known |= med_str_eq(near[i], text);
             if (known) continue;
-            if (count == 3 && distances[2] <= d) continue;
+            if (count == 3 && !is_nearer(d, text, distances[2], near[2])) continue;
             size_t at = count < 3 ? count++ : 2;
-            for (; at > 0 && distances[at - 1] > d; at--) {
+            for (; at > 0 && is_nearer(d, text, distances[at - 1], near[at - 1]); at--) {
                 near[at] = near[at - 1];
                 distances[at] = distances[at - 1];
             }
@@ -194,6 +241,7 @@ static void near_values(
     for (size_t i = 0; i < count && used >= 0 && (size_t)used < out_size; i++)
         used += snprintf(out + used, out_size - (size_t)used, "%s\"" MED_STR_FMT "\"",
             i ? ", " : "; near are ", MED_STR_ARG(near[i]));
+    return MED_OK;
 }
 
 static const char *label_of(enum query_scope scope)
@@ -209,7 +257,8 @@ static enum med_code tell_unknown(
     struct matcher *m, const struct plan *p, enum med_field field, struct med_err *err)
 {
     char near[300];
-    near_values(m, field, p->leaf->text, near, sizeof near);
+    enum med_code code = near_values(m, field, p->leaf->text, near, sizeof near, err);
+    if (code) return code;
     return notice_add(m->ranking, m->arena, err, "no document has the %s \"%.*s\"%s",
         label_of(p->leaf->scope), (int)(p->leaf->text.len < 60 ? p->leaf->text.len : 60),
         p->leaf->text.ptr, near);
@@ -277,7 +326,8 @@ static enum med_code plan_field(struct matcher *m, struct plan *p, struct med_er
     if (words) {
         code = add_field_words(m, p, words, err);
         exists = p->term_count > 0;
-        for (size_t i = 0; i < p->term_count; i++) exists &= somewhere(m, p->terms[i]);
+        for (size_t i = 0; !code && exists && i < p->term_count; i++)
+            code = somewhere(m, p->terms[i], &exists, err);
     }
     if (field == MED_FIELD_MESH_MAJOR) field = MED_FIELD_MESH;
     return code || exists ? code : tell_unknown(m, p, field, err);
@@ -371,11 +421,6 @@ static void and_sets(uint64_t *a, const uint64_t *b, size_t words)
     for (size_t i = 0; i < words; i++) a[i] &= b[i];
 }
 
-static size_t words_of(const struct med_segment *s)
-{
-    return (size_t)s->doc_count / 64 + 1;
-}
-
 static enum med_code mark_field(struct matcher *m, const struct med_segment *s, struct med_str term,
     uint64_t *set, struct med_err *err)
 {
@@ -448,7 +493,7 @@ static enum med_code mark_word(struct matcher *m, const struct med_segment *s, c
     enum med_code code = MED_OK;
     memset(set, 0, words_of(s) * sizeof *set);
     if (scope == QUERY_TITLE) return mark_label(m, s, MED_FIELD_TITLE_WORD, w, set, err);
-    if (med_lex_find(s->lex, w->term, &ordinal, NULL))
+    if (med_segment_find(s, w->term, &ordinal, NULL))
         code = med_lex_mark(s->lex, m->searcher->scratch, ordinal, s->chunk_doc, set, err);
     if (!code && w->prefix.len) code = mark_prefix(m, s->lex, s->chunk_doc, w->prefix, set, err);
     if (!code && scope == QUERY_TEXT) code = drop_labels(m, s, w, set, err);
@@ -589,6 +634,7 @@ static enum med_code make_filter(struct matcher *m, const struct med_segment *s,
     for (uint32_t d = 0; d < s->doc_count; d++) {
         const struct med_doc_row *row = &s->docs[d];
         if (set && !(set[d >> 6] >> (d & 63) & 1)) continue;
+        if (!med_segment_is_live(s, d)) continue;
         if (!passes(s, d, &r->filter)) continue;
         if (r->exclude_id.len && med_str_eq(med_segment_doc_id(s, d), r->exclude_id)) continue;
         docs[d >> 6] |= 1ull << (d & 63);
@@ -607,15 +653,20 @@ static bool filter_is_open(const struct med_search_request *r)
     return memcmp(&r->filter, &open, sizeof open) == 0 && r->exclude_id.len == 0;
 }
 
-static enum med_code make_sets(struct matcher *m, struct match *match, struct med_err *err)
+static enum med_code make_spare(struct matcher *m, struct med_err *err)
 {
     for (uint32_t i = 0; i < m->index->segment_count; i++)
         if (words_of(m->index->segments[i]) > m->words) m->words = words_of(m->index->segments[i]);
-    m->spare = med_arena_alloc(m->arena, 4 * m->words * sizeof *m->spare);
+    m->spare = med_arena_alloc(m->arena, (4 * m->words + 1) * sizeof *m->spare);
     if (!m->spare) return out_of_memory(err);
     m->spare_2 = m->spare + m->words;
     m->labelled = m->spare_2 + m->words;
     m->titled = m->labelled + m->words;
+    return MED_OK;
+}
+
+static enum med_code make_sets(struct matcher *m, struct match *match, struct med_err *err)
+{
     for (uint32_t i = 0; i < m->index->segment_count; i++) {
         uint64_t *set = NULL;
         const struct med_segment *s = m->index->segments[i];
@@ -640,8 +691,13 @@ enum med_code match_make(const struct med_index *index, struct med_searcher *sea
     match.filters = med_arena_calloc(arena, index->segment_count + 1, sizeof *match.filters);
     match.docs = med_arena_calloc(arena, index->segment_count + 1, sizeof *match.docs);
     if (!match.filters || !match.docs) return out_of_memory(err);
+    for (uint32_t i = 0; i < index->segment_count; i++) {
+        match.filters[i] = index->segments[i]->live_chunks;
+        match.docs[i] = index->segments[i]->live_docs;
+    }
     if (match.restricted || !filter_is_open(request)) {
         enum med_code code = make_program(&m, &query->tree, err);
+        if (!code) code = make_spare(&m, err);
         if (!code) code = plan_leaves(&m, err);
         if (!code) code = make_sets(&m, &match, err);
         phrase_check_close(&m.check);

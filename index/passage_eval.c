@@ -126,6 +126,7 @@ static enum med_code collect_names(struct evidence *e, struct med_err *err)
     if (!e->names) return out_of_memory(err);
     for (uint32_t s = 0; s < x->segment_count; s++) {
         for (uint32_t d = 0; d < x->segments[s]->doc_count; d++) {
+            if (!med_segment_is_live(x->segments[s], d)) continue;
             e->names[e->name_count++] =
                 (struct name){med_segment_source_id(x->segments[s], d), s, d};
             e->names[e->name_count++] = (struct name){med_segment_doc_id(x->segments[s], d), s, d};
@@ -184,7 +185,8 @@ static enum med_code add_places(struct evidence *e, size_t topic, uint32_t segme
         if (!med_evidence_find(canonical->bytes, text, span.end, &span)) break;
         if (!med_grow(&e->places, &e->place_cap, e->place_count + 1, sizeof *e->places))
             return out_of_memory(err);
-        e->places[e->place_count++] = (struct place){topic, segment, doc, s->docs[doc].work, span};
+        e->places[e->place_count++] =
+            (struct place){topic, segment, doc, med_segment_work(s, doc), span};
     }
     return MED_OK;
 }
@@ -193,12 +195,13 @@ static enum med_code add_works_places(struct evidence *e, size_t topic, const st
     struct med_str text, struct med_err *err)
 {
     const struct med_index *x = e->index;
-    const struct med_doc_row *row = &x->segments[name->segment]->docs[name->doc];
+    uint64_t work = med_segment_work(x->segments[name->segment], name->doc);
+    bool shared = med_segment_shared(x->segments[name->segment], name->doc);
     size_t before = e->place_count;
     enum med_code code = add_places(e, topic, name->segment, name->doc, text, err);
-    for (size_t i = 0; !code && row->shared && i < x->shared_count; i++) {
+    for (size_t i = 0; !code && shared && i < x->shared_count; i++) {
         const struct shared_work *w = &x->shared[i];
-        if (w->work == row->work && !(w->segment == name->segment && w->doc == name->doc))
+        if (w->work == work && !(w->segment == name->segment && w->doc == name->doc))
             code = add_places(e, topic, w->segment, w->doc, text, err);
     }
     if (!code && e->place_count == before) e->report->absent_texts++;
@@ -304,7 +307,7 @@ static void judge(const struct evidence *e, size_t topic, const struct med_ranke
     for (size_t i = first_place(e, topic); i < e->place_count; i++) {
         const struct place *p = &e->places[i];
         if (p->topic != topic) break;
-        *ret_article |= p->work == s->docs[r->doc].work;
+        *ret_article |= p->work == med_segment_work(s, r->doc);
         *ret_passage |=
             p->segment == r->segment && p->doc == r->doc && med_evidence_covered(span, p->span);
     }

@@ -69,6 +69,10 @@ enum med_code phrase_filter(struct phrase_check *k, const struct med_segment *s,
     enum med_code code = open_check(k, err);
     for (uint32_t d = 0; !code && d < s->doc_count; d++) {
         if (!(docs[d >> 6] >> (d & 63) & 1)) continue;
+        if (!med_segment_is_live(s, d)) {
+            docs[d >> 6] &= ~(1ull << (d & 63));
+            continue;
+        }
         if (k->verified++ == MED_VERIFY_DOCS_MAX)
             return med_fail(err, MED_E_LIMIT,
                 "more than %u documents would have to be read to find this phrase; add rarer words "

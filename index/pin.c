@@ -182,6 +182,12 @@ enum med_code med_pin_map_thesaurus(
     return map_part(pin, &pin->manifest->thesaurus, verify, ret_map, err);
 }
 
+enum med_code med_pin_map_patch(const struct med_pin *pin, const struct med_segment_ref *segment,
+    bool verify, struct med_map *ret_map, struct med_err *err)
+{
+    return map_part(pin, &segment->patch, verify, ret_map, err);
+}
+
 /* --- listing --- */
 
 /* Takes the generation exclusively. MED_E_BUSY: pinned; MED_E_NOT_FOUND: it has no manifest. */
@@ -219,8 +225,9 @@ static enum med_code describe(struct med_data *data, uint64_t number, uint64_t c
         info.doc_count = m->doc_count;
         info.segment_count = m->segment_count;
         memcpy(info.encoder_id, m->encoder_id, sizeof info.encoder_id);
+        info.chunk_count = med_manifest_chunk_count(m);
         for (size_t i = 0; i < m->segment_count; i++) {
-            info.chunk_count += m->segments[i].chunk_count;
+            info.bytes += m->segments[i].patch.size;
             for (size_t k = 0; k < m->segments[i].file_count; k++)
                 info.bytes += m->segments[i].files[k].size;
         }

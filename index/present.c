@@ -15,18 +15,18 @@ static enum med_code out_of_memory(struct med_err *err)
 static enum med_code siblings(const struct med_index *x, uint32_t segment, uint32_t doc,
     struct med_arena *arena, struct med_result *r, struct med_err *err)
 {
-    const struct med_doc_row *row = &x->segments[segment]->docs[doc];
-    if (!row->shared) return MED_OK;
+    uint64_t work = med_segment_work(x->segments[segment], doc);
+    if (!med_segment_shared(x->segments[segment], doc)) return MED_OK;
     size_t low = 0, high = x->shared_count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (x->shared[mid].work < row->work)
+        if (x->shared[mid].work < work)
             low = mid + 1;
         else
             high = mid;
     }
     size_t end = low;
-    while (end < x->shared_count && x->shared[end].work == row->work) end++;
+    while (end < x->shared_count && x->shared[end].work == work) end++;
     r->also = med_arena_calloc(arena, end - low + 1, sizeof *r->also);
     if (!r->also) return out_of_memory(err);
     for (size_t i = low; i < end; i++) {

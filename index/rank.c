@@ -35,6 +35,13 @@ struct pool {
     bool lexical_full, dense_full; /* a half returned as many as were asked: there may be more */
 };
 
+/* A passage that one half of the search found. */
+struct found {
+    uint32_t segment, chunk;
+    float score;
+    bool last; /* has no vector: behind all others */
+};
+
 struct ranker {
     const struct med_index *index;
     struct med_searcher *searcher;
@@ -67,7 +74,7 @@ static enum med_code find_terms(struct ranker *k, struct query *query, struct me
         query->terms[t].df = 0;
         for (uint32_t s = 0; s < x->segment_count; s++) {
             uint32_t df = 0, *ordinal = &ordinals[s * n + t];
-            if (!med_lex_find(x->segments[s]->lex, query->terms[t].term, ordinal, &df))
+            if (!med_segment_find(x->segments[s], query->terms[t].term, ordinal, &df))
                 *ordinal = MED_NO_TERM;
             query->terms[t].df += df;
         }
@@ -144,10 +151,46 @@ static bool add_candidate(struct ranker *k, uint32_t segment, uint32_t chunk)
     return true;
 }
 
+/* Order of documents by their ids, then of passages, whatever segments they are in. */
+static int compare_places(const struct med_index *x, uint32_t segment_a, uint32_t chunk_a,
+    uint32_t segment_b, uint32_t chunk_b)
+{
+    if (segment_a == segment_b) return chunk_a < chunk_b ? -1 : chunk_a > chunk_b;
+    const struct med_segment *a = x->segments[segment_a], *b = x->segments[segment_b];
+    return med_str_cmp(
+        med_segment_doc_id(a, a->chunk_doc[chunk_a]), med_segment_doc_id(b, b->chunk_doc[chunk_b]));
+}
+
+static int by_found(const void *a, const void *b, void *index)
+{
+    const struct found *x = a, *y = b;
+    if (x->last != y->last) return x->last - y->last;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    return compare_places(index, x->segment, x->chunk, y->segment, y->chunk);
+}
+
+/* Of the best of each segment the `depth` best of all become candidates: what one segment with all
+ * documents would have given. *ret_full: there may be more. */
+static enum med_code add_best(struct ranker *k, struct found *found, size_t count, size_t depth,
+    bool *ret_full, struct med_err *err)
+{
+    if (k->index->segment_count > 1 && count)
+        qsort_r(found, count, sizeof *found, by_found, (void *)(uintptr_t)k->index);
+    if (count > depth) count = depth;
+    for (size_t i = 0; i < count; i++) {
+        if (!add_candidate(k, found[i].segment, found[i].chunk)) return out_of_memory(err);
+    }
+    *ret_full = count == depth;
+    return MED_OK;
+}
+
 static enum med_code lexical_half(struct ranker *k, size_t depth, struct med_err *err)
 {
     struct med_hit *hits = med_arena_alloc(k->arena, depth * sizeof *hits);
-    if (!hits) return out_of_memory(err);
+    struct found *found =
+        med_arena_alloc(k->arena, (k->index->segment_count * depth + 1) * sizeof *found);
+    size_t found_count = 0;
+    if (!hits || !found) return out_of_memory(err);
     for (uint32_t s = 0; s < k->index->segment_count; s++) {
         const struct med_segment *segment = k->index->segments[s];
         const uint32_t *groups =
@@ -157,12 +200,11 @@ static enum med_code lexical_half(struct ranker *k, size_t depth, struct med_err
         enum med_code code = med_lex_search(segment->lex, k->searcher->scratch, &q, k->filters[s],
             groups, depth, hits, &count, err);
         if (code) return code;
-        for (size_t i = 0; i < count; i++) {
-            if (!add_candidate(k, s, hits[i].chunk)) return out_of_memory(err);
-        }
-        k->pool.lexical_full |= count == depth;
+        for (size_t i = 0; i < count; i++)
+            found[found_count++] =
+                (struct found){.segment = s, .chunk = hits[i].chunk, .score = hits[i].score};
     }
-    return MED_OK;
+    return add_best(k, found, found_count, depth, &k->pool.lexical_full, err);
 }
 
 /* Marks documents as they come and returns how many distinct ones the first `count` hits hold. */
@@ -181,7 +223,8 @@ static size_t distinct_documents(
 
 /* Adds the best passage of each of the `depth` best documents (or the `depth` best passages):
  * passages are asked for in growing numbers until enough documents are among them. */
-static enum med_code dense_segment(struct ranker *k, uint32_t s, size_t depth, struct med_err *err)
+static enum med_code dense_segment(struct ranker *k, uint32_t s, size_t depth, struct found *found,
+    size_t *found_count, struct med_err *err)
 {
     const struct med_segment *segment = k->index->segments[s];
     struct med_dense_params params = {.exact = k->request->exact_dense};
@@ -208,21 +251,27 @@ static enum med_code dense_segment(struct ranker *k, uint32_t s, size_t depth, s
         uint32_t d = segment->chunk_doc[hits[i].chunk];
         if (by_document && (seen[d >> 6] >> (d & 63) & 1)) continue;
         seen[d >> 6] |= 1ull << (d & 63);
-        if (!add_candidate(k, s, hits[i].chunk)) return out_of_memory(err);
+        found[(*found_count)++] = (struct found){.segment = s,
+            .chunk = hits[i].chunk,
+            .score = hits[i].score,
+            .last = hits[i].score == 0 && med_dense_is_zero(segment->dense, hits[i].chunk)};
         added++;
     }
-    k->pool.dense_full |= added == depth;
     return MED_OK;
 }
 
 static enum med_code dense_half(struct ranker *k, size_t depth, struct med_err *err)
 {
+    struct found *found =
+        med_arena_alloc(k->arena, (k->index->segment_count * depth + 1) * sizeof *found);
+    size_t found_count = 0;
+    if (!found) return out_of_memory(err);
     for (uint32_t s = 0; s < k->index->segment_count; s++) {
         if (!k->index->segments[s]->dense) continue;
-        enum med_code code = dense_segment(k, s, depth, err);
+        enum med_code code = dense_segment(k, s, depth, found, &found_count, err);
         if (code) return code;
     }
-    return MED_OK;
+    return add_best(k, found, found_count, depth, &k->pool.dense_full, err);
 }
 
 static int by_place(const void *a, const void *b)
@@ -273,25 +322,32 @@ static enum med_code score_candidates(struct ranker *k, struct med_err *err)
 
 /* --- fusion --- */
 
-static int by_lexical(const void *a, const void *b)
+static int by_lexical(const void *a, const void *b, void *index)
 {
     const struct candidate *x = a, *y = b;
     if (x->lexical != y->lexical) return x->lexical > y->lexical ? -1 : 1;
-    return by_place(a, b);
+    return compare_places(index, x->segment, x->chunk, y->segment, y->chunk);
 }
 
-static int by_dense(const void *a, const void *b)
+static int by_dense(const void *a, const void *b, void *index)
 {
     const struct candidate *x = a, *y = b;
     if (x->dense != y->dense) return x->dense > y->dense ? -1 : 1;
-    return by_place(a, b);
+    return compare_places(index, x->segment, x->chunk, y->segment, y->chunk);
 }
 
-static int by_score(const void *a, const void *b)
+static int by_score(const void *a, const void *b, void *index)
 {
     const struct candidate *x = a, *y = b;
     if (x->score != y->score) return x->score > y->score ? -1 : 1;
-    return by_place(a, b);
+    return compare_places(index, x->segment, x->chunk, y->segment, y->chunk);
+}
+
+static void sort_candidates(struct ranker *k, int (*order)(const void *, const void *, void *))
+{
+    struct pool *p = &k->pool;
+    void *index = (void *)(uintptr_t)k->index;
+    if (p->count) qsort_r(p->items, p->count, sizeof *p->items, order, index);
 }
 
 static void fuse_convex(struct ranker *k, struct med_ranking *ranking)
@@ -315,9 +371,9 @@ static void fuse_rrf(struct ranker *k)
 {
     struct pool *p = &k->pool;
     const double scale = (RRF_K + 1) / 2;
-    qsort(p->items, p->count, sizeof *p->items, by_dense);
+    sort_candidates(k, by_dense);
     for (size_t i = 0; i < p->count; i++) p->items[i].dense_part = scale / (RRF_K + 1 + (double)i);
-    qsort(p->items, p->count, sizeof *p->items, by_lexical);
+    sort_candidates(k, by_lexical);
     for (size_t i = 0; i < p->count; i++) {
         struct candidate *c = &p->items[i];
         c->lexical_part = c->lexical > 0 ? scale / (RRF_K + 1 + (double)i) : 0;
@@ -381,7 +437,7 @@ static double effective_weight(const struct ranker *k, enum med_mode mode)
 static enum med_code collect(struct ranker *k, struct med_ranking *ranking, struct med_err *err)
 {
     struct pool *p = &k->pool;
-    if (p->count) qsort(p->items, p->count, sizeof *p->items, by_score);
+    sort_candidates(k, by_score);
     ranking->items = med_arena_alloc(k->arena, (p->count + 1) * sizeof *ranking->items);
     size_t slots = 16;
     while (slots < p->count * 2) slots *= 2;
@@ -391,7 +447,7 @@ static enum med_code collect(struct ranker *k, struct med_ranking *ranking, stru
     for (size_t i = 0; i < p->count; i++) {
         const struct candidate *c = &p->items[i];
         if (k->request->group == MED_GROUP_DOCUMENT) {
-            uint64_t work = k->index->segments[c->segment]->docs[c->doc].work | 1;
+            uint64_t work = med_segment_work(k->index->segments[c->segment], c->doc) | 1;
             size_t slot = work * 0x9E3779B97F4A7C15ull & (slots - 1);
             while (seen[slot] && seen[slot] != work) slot = (slot + 1) & (slots - 1);
             if (seen[slot]) continue;

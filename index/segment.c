@@ -157,6 +157,74 @@ static enum med_code open_parts(struct med_segment *s, struct med_err *err)
     return MED_OK;
 }
 
+/* --- what the generation changes --- */
+
+static enum med_code make_live_sets(struct med_segment *s, struct med_err *err)
+{
+    size_t doc_words = (size_t)s->doc_count / 64 + 1, chunk_words = (size_t)s->chunk_count / 64 + 1;
+    uint64_t *docs = med_calloc(doc_words, sizeof *docs);
+    uint64_t *chunks = med_calloc(chunk_words, sizeof *chunks);
+    s->live_docs = docs;
+    s->live_chunks.words = chunks;
+    if (!docs || !chunks)
+        return med_fail(err, MED_E_NOMEM, "out of memory while opening segment %s", s->ref->id);
+    uint32_t dead_chunks = 0;
+    uint64_t dead_length = 0;
+    for (uint32_t c = 0; c < s->chunk_count; c++) {
+        uint32_t d = s->chunk_doc[c];
+        if (med_patch_is_dead(&s->patch, d)) {
+            dead_chunks++;
+            dead_length += med_lex_length(s->lex, c);
+            continue;
+        }
+        chunks[c >> 6] |= 1ull << (c & 63);
+    }
+    for (uint32_t d = 0; d < s->doc_count; d++) {
+        if (!med_patch_is_dead(&s->patch, d)) docs[d >> 6] |= 1ull << (d & 63);
+    }
+    if (dead_chunks != s->patch.dead_chunk_count || dead_length != s->patch.dead_length)
+        return corrupt(err, s, "its patch counts other passages");
+    s->live_chunks.set_count = s->chunk_count - dead_chunks;
+    s->live_doc_count = s->doc_count - s->patch.dead_doc_count;
+    s->live_length_sum -= dead_length;
+    return MED_OK;
+}
+
+static enum med_code patch_works(struct med_segment *s, struct med_err *err)
+{
+    s->works = med_calloc((size_t)s->doc_count + 1, sizeof *s->works);
+    if (!s->works)
+        return med_fail(err, MED_E_NOMEM, "out of memory while opening segment %s", s->ref->id);
+    for (uint32_t d = 0; d < s->doc_count; d++)
+        s->works[d] =
+            (struct med_patch_work){.work = s->docs[d].work, .doc = d, .shared = s->docs[d].shared};
+    for (uint32_t i = 0; i < s->patch.work_count; i++)
+        s->works[s->patch.works[i].doc] = s->patch.works[i];
+    return MED_OK;
+}
+
+static enum med_code apply_patch(struct med_segment *s, struct med_err *err)
+{
+    s->live_doc_count = s->doc_count;
+    s->live_chunks = (struct med_filter){.set_count = s->chunk_count};
+    s->live_length_sum = med_lex_length_sum(s->lex);
+    enum med_code code =
+        med_patch_open(s->patch_map.ptr, s->patch_map.len, s->doc_count, &s->patch, err);
+    if (code) {
+        med_err_prefix(err, "segment %s", s->ref->id);
+        return code;
+    }
+    if (s->patch.dead_doc_count != s->ref->dead_doc_count ||
+        s->patch.dead_chunk_count != s->ref->dead_chunk_count)
+        return corrupt(err, s, "its patch and the manifest disagree");
+    const struct med_patch_term *last = s->patch.terms + s->patch.term_count;
+    if (s->patch.term_count && last[-1].ordinal >= med_lex_term_count(s->lex))
+        return corrupt(err, s, "its patch names an unknown term");
+    if (s->patch.dead_doc_count) code = make_live_sets(s, err);
+    if (!code && s->patch.work_count) code = patch_works(s, err);
+    return code;
+}
+
 static enum med_code map_unpublished(
     const char *dir, const char *dense_dir, int which, struct med_map *ret_map, struct med_err *err)
 {
@@ -178,6 +246,7 @@ enum med_code segment_open_unpublished(const char *dir, const char *dense_dir,
     for (int i = 0; !code && i < MAP_COUNT; i++)
         code = map_unpublished(dir, dense_dir, i, &s->maps[i], err);
     if (!code) code = open_parts(s, err);
+    if (!code) code = apply_patch(s, err);
     if (code) {
         med_segment_close(&s);
         return code;
@@ -210,7 +279,9 @@ enum med_code med_segment_open(const struct med_pin *pin, const struct med_segme
         }
         code = med_pin_map(pin, ref, map_names[i], verify, &s->maps[i], err);
     }
+    if (!code) code = med_pin_map_patch(pin, ref, verify, &s->patch_map, err);
     if (!code) code = open_parts(s, err);
+    if (!code) code = apply_patch(s, err);
     if (code) {
         med_segment_close(&s);
         return code;
@@ -228,6 +299,10 @@ void med_segment_close(struct med_segment **segment)
     med_dense_free(&s->dense);
     med_free(s->flags);
     med_free(s->evidence);
+    med_free(s->live_docs);
+    med_free((void *)(uintptr_t)s->live_chunks.words);
+    med_free(s->works);
+    med_map_close(&s->patch_map);
     for (int i = 0; i < MAP_COUNT; i++) med_map_close(&s->maps[i]);
     med_free(s);
     *segment = NULL;
@@ -236,6 +311,37 @@ void med_segment_close(struct med_segment **segment)
 struct med_str med_segment_doc_id(const struct med_segment *s, uint32_t doc)
 {
     return (struct med_str){.ptr = s->heap + s->docs[doc].id, .len = s->docs[doc].id_len};
+}
+
+bool med_segment_find_doc(
+    const struct med_segment *s, uint32_t from, struct med_str id, uint32_t *ret_doc)
+{
+    uint32_t low = from, high = s->doc_count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        int order = med_str_cmp(med_segment_doc_id(s, mid), id);
+        if (order == 0) {
+            *ret_doc = mid;
+            return med_segment_is_live(s, mid);
+        }
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return false;
+}
+
+bool med_segment_find(
+    const struct med_segment *s, struct med_str term, uint32_t *ret_ordinal, uint32_t *ret_df)
+{
+    uint32_t ordinal, df;
+    if (!med_lex_find(s->lex, term, &ordinal, &df)) return false;
+    uint32_t lost = med_patch_lost(&s->patch, ordinal);
+    if (lost >= df) return false;
+    if (ret_ordinal) *ret_ordinal = ordinal;
+    if (ret_df) *ret_df = df - lost;
+    return true;
 }
 
 struct med_str med_segment_source_id(const struct med_segment *s, uint32_t doc)
@@ -278,6 +384,23 @@ static enum med_code check_fields(const struct med_segment *s, struct med_err *e
     return code;
 }
 
+/* No term loses more than it has. What exactly it loses takes the documents (med_index_check). */
+static enum med_code check_losses(const struct med_segment *s, struct med_err *err)
+{
+    struct med_buf term;
+    med_buf_init(&term, MED_MIB);
+    enum med_code code = MED_OK;
+    for (uint32_t i = 0; !code && i < s->patch.term_count; i++) {
+        uint32_t df;
+        med_buf_reset(&term);
+        code = med_lex_term_at(s->lex, s->patch.terms[i].ordinal, &term, &df, err);
+        if (!code && s->patch.terms[i].df > df)
+            code = corrupt(err, s, "its patch takes more from a term than it has");
+    }
+    med_buf_free(&term);
+    return code;
+}
+
 enum med_code med_segment_check(const struct med_segment *s, struct med_err *err)
 {
     for (uint32_t d = 1; d < s->doc_count; d++) {
@@ -285,6 +408,7 @@ enum med_code med_segment_check(const struct med_segment *s, struct med_err *err
             return corrupt(err, s, "document ids are out of order");
     }
     enum med_code code = med_lex_check(s->lex, err);
+    if (!code) code = check_losses(s, err);
     if (!code) code = check_fields(s, err);
     if (!code && s->dense) code = check_vectors(s, err);
     return code;

@@ -6,6 +6,9 @@
  *   field_lexicon, field_postings, field_lengths, attributes   fields of documents (fields.h)
  *   vectors, graph               the dense index (dense/); absent in a lexical-only generation
  *
+ * What a generation changes about a segment (documents that are dead, works that span segments) is
+ * in its patch (patch.h). Reading code asks for what is live: med_segment_find, _is_live, _work.
+ *
  * Documents are in byte order of their ids; the chunks of a document are neighbours. */
 #pragma once
 
@@ -14,6 +17,7 @@
 #include "index/fields.h"
 #include "index/generation.h"
 #include "index/lexical/lexical.h"
+#include "index/patch.h"
 
 /* On disk, little-endian. Strings are offsets into the heap. */
 struct med_doc_row {
@@ -82,6 +86,13 @@ struct med_segment {
     struct med_lex *fields; /* its "passages" are documents */
     struct med_attributes attributes;
     struct med_dense *dense; /* NULL when lexical only */
+    struct med_map patch_map;
+    struct med_patch patch;
+    uint64_t *live_docs; /* bit per document; NULL: all */
+    struct med_filter live_chunks;
+    uint32_t live_doc_count;
+    uint64_t live_length_sum;     /* of live chunks, as BM25F counts length */
+    struct med_patch_work *works; /* per document; NULL: the rows are right */
 };
 /* Maps and validates; verify also compares the checksums. */
 enum med_code med_segment_open(const struct med_pin *pin, const struct med_segment_ref *ref,
@@ -89,6 +100,25 @@ enum med_code med_segment_open(const struct med_pin *pin, const struct med_segme
 void med_segment_close(struct med_segment **segment);
 struct med_str med_segment_doc_id(const struct med_segment *segment, uint32_t doc);
 struct med_str med_segment_source_id(const struct med_segment *segment, uint32_t doc);
+static inline bool med_segment_is_live(const struct med_segment *segment, uint32_t doc)
+{
+    return !segment->live_docs || (segment->live_docs[doc >> 6] >> (doc & 63) & 1);
+}
+/* The live document of that id, looking from ordinal `from` on; false when there is none. */
+bool med_segment_find_doc(
+    const struct med_segment *segment, uint32_t from, struct med_str id, uint32_t *ret_doc);
+/* The work of a document, and whether other live documents belong to it. */
+static inline uint64_t med_segment_work(const struct med_segment *segment, uint32_t doc)
+{
+    return segment->works ? segment->works[doc].work : segment->docs[doc].work;
+}
+static inline bool med_segment_shared(const struct med_segment *segment, uint32_t doc)
+{
+    return segment->works ? segment->works[doc].shared : segment->docs[doc].shared;
+}
+/* A term of the lexical index and its df among live documents; false when none of them has it. */
+bool med_segment_find(const struct med_segment *segment, struct med_str term, uint32_t *ret_ordinal,
+    uint32_t *ret_df);
 /* Cross-checks of `medicus check`: order of ids, chunk ranges, lexical invariants,
  * fields, vector norms. */
 enum med_code med_segment_check(const struct med_segment *segment, struct med_err *err) MED_CHECK;

@@ -33,20 +33,9 @@ static bool find_document(
     const struct med_index *x, struct med_str id, uint32_t *ret_segment, uint32_t *ret_doc)
 {
     for (uint32_t s = 0; s < x->segment_count; s++) {
-        uint32_t low = 0, high = x->segments[s]->doc_count;
-        while (low < high) {
-            uint32_t mid = low + (high - low) / 2;
-            int order = med_str_cmp(med_segment_doc_id(x->segments[s], mid), id);
-            if (order == 0) {
-                *ret_segment = s;
-                *ret_doc = mid;
-                return true;
-            }
-            if (order < 0)
-                low = mid + 1;
-            else
-                high = mid;
-        }
+        if (!med_segment_find_doc(x->segments[s], 0, id, ret_doc)) continue;
+        *ret_segment = s;
+        return true;
     }
     return false;
 }
@@ -189,7 +178,7 @@ static size_t excluded_works(
         const struct med_link *link = &f->links[i];
         if (!is_version_or_notice(link->kind) || !link->target.len) continue;
         if (find_document(x, link->target, &segment, &doc))
-            ret_works[count++] = x->segments[segment]->docs[doc].work;
+            ret_works[count++] = med_segment_work(x->segments[segment], doc);
     }
     return count;
 }
@@ -200,7 +189,7 @@ static void drop_works(const struct med_index *x, const uint64_t *works, size_t 
     size_t kept = 0;
     for (size_t i = 0; i < ranking->count; i++) {
         const struct med_ranked *r = &ranking->items[i];
-        uint64_t work = x->segments[r->segment]->docs[r->doc].work;
+        uint64_t work = med_segment_work(x->segments[r->segment], r->doc);
         bool dropped = false;
         for (size_t k = 0; k < work_count; k++) dropped |= works[k] == work;
         if (!dropped) ranking->items[kept++] = *r;
@@ -223,7 +212,7 @@ static enum med_code rank_similar(const struct med_index *x, struct med_searcher
         return med_fail(err, MED_E_NOT_FOUND,
             MED_STR_FMT " is stored, but not in this generation; the next build takes it in",
             MED_STR_ARG(f->doc->id));
-    size_t work_count = excluded_works(x, x->segments[segment]->docs[doc].work, f, works);
+    size_t work_count = excluded_works(x, med_segment_work(x->segments[segment], doc), f, works);
     enum med_code code = count_document(&counts, searcher->analyzer, f, arena, err);
     if (!code) code = choose_terms(x, &counts, arena, query, err);
     if (!code) code = mean_vector(x, segment, doc, arena, &vector, err);

@@ -76,12 +76,13 @@ static uint64_t frequency(const struct med_index *x, struct med_str term)
     uint64_t sum = 0;
     for (uint32_t s = 0; s < x->segment_count; s++) {
         uint32_t ordinal, df;
-        if (med_lex_find(x->segments[s]->lex, term, &ordinal, &df)) sum += df;
+        if (med_segment_find(x->segments[s], term, &ordinal, &df)) sum += df;
     }
     return sum;
 }
 
-/* Keeps the candidate when it is nearer than the best, or as near and more frequent. */
+/* Keeps the candidate when it is nearer than the best, or as near and more frequent, or both and
+ * first by its bytes: the order in which segments offer their terms decides nothing. */
 static enum med_code consider(struct speller *k, struct med_str typed, uint64_t typed_df,
     struct med_str candidate, unsigned cap, struct correction *best, struct med_err *err)
 {
@@ -91,7 +92,9 @@ static enum med_code consider(struct speller *k, struct med_str typed, uint64_t 
     uint64_t df = frequency(k->index, candidate);
     if (df < MED_SPELL_RATIO_MIN * typed_df || df < (d > 1 ? MED_SPELL_FAR_DF_MIN : 1))
         return MED_OK;
-    if (best->term.len && d == best->distance && df <= best->df) return MED_OK;
+    bool tie = best->term.len && d == best->distance;
+    if (tie && df < best->df) return MED_OK;
+    if (tie && df == best->df && med_str_cmp(candidate, best->term) >= 0) return MED_OK;
     if (!med_arena_str(k->arena, candidate, &best->term)) return out_of_memory(err);
     best->df = df;
     best->distance = d;
@@ -154,6 +157,74 @@ static enum med_code nearest_surface(struct speller *k, struct med_str text,
     return code;
 }
 
+/* --- documents that write a stem out --- */
+
+struct sample {
+    const struct med_segment *segment;
+    struct med_hit hit;
+};
+
+static bool comes_before(const struct sample *a, const struct sample *b)
+{
+    if (a->hit.score != b->hit.score) return a->hit.score > b->hit.score;
+    if (a->segment == b->segment) return a->hit.chunk < b->hit.chunk;
+    return med_str_cmp(med_segment_doc_id(a->segment, a->segment->chunk_doc[a->hit.chunk]),
+               med_segment_doc_id(b->segment, b->segment->chunk_doc[b->hit.chunk])) < 0;
+}
+
+/* The few documents that say most about the stem, best first, over all segments. */
+static enum med_code sample_documents(struct speller *k, struct med_str stem,
+    struct sample samples[SAMPLE_DOCS], size_t *ret_count, struct med_err *err)
+{
+    size_t kept = 0;
+    for (uint32_t s = 0; s < k->index->segment_count; s++) {
+        const struct med_segment *segment = k->index->segments[s];
+        struct med_hit hits[SAMPLE_DOCS];
+        struct med_lex_term term = {.weight = 1};
+        size_t count = 0;
+        if (!med_segment_find(segment, stem, &term.ordinal, NULL)) continue;
+        struct med_lex_query q = {.terms = &term,
+            .term_count = 1,
+            .k1 = MED_BM25_K1_DEFAULT,
+            .b = MED_BM25_B_DEFAULT,
+            .avg_len = 100};
+        enum med_code code = med_lex_search(segment->lex, k->searcher->scratch, &q,
+            segment->live_chunks, segment->chunk_doc, SAMPLE_DOCS, hits, &count, err);
+        if (code) return code;
+        for (size_t i = 0; i < count; i++) {
+            struct sample fresh = {.segment = segment, .hit = hits[i]};
+            size_t at = kept < SAMPLE_DOCS ? kept++ : SAMPLE_DOCS;
+            for (; at > 0 && comes_before(&fresh, &samples[at - 1]); at--)
+                if (at < SAMPLE_DOCS) samples[at] = samples[at - 1];
+            if (at < SAMPLE_DOCS) samples[at] = fresh;
+        }
+    }
+    *ret_count = kept;
+    return MED_OK;
+}
+
+/* The nearest word of one document. */
+static enum med_code read_sample(struct speller *k, struct med_snapshot *snapshot,
+    struct med_arena *scratch, const struct sample *sample, struct med_str typed_word,
+    struct correction *c, unsigned *best, struct med_err *err)
+{
+    struct med_doc *doc;
+    struct med_text *text;
+    uint32_t d = sample->segment->chunk_doc[sample->hit.chunk];
+    med_arena_reset(scratch);
+    enum med_code code = med_snapshot_get_version(snapshot, med_segment_doc_id(sample->segment, d),
+        sample->segment->docs[d].version, scratch, &doc, err);
+    if (!code) code = med_text_make(doc, scratch, &text, err);
+    if (!code) code = nearest_surface(k, text->bytes, typed_word, c, best, err);
+    for (size_t m = 0; !code && m < doc->mesh_count; m++)
+        code = nearest_surface(k, doc->mesh[m].descriptor, typed_word, c, best, err);
+    for (size_t m = 0; !code && m < doc->keyword_count; m++)
+        code = nearest_surface(k, doc->keywords[m], typed_word, c, best, err);
+    for (size_t m = 0; !code && m < doc->chemical_count; m++)
+        code = nearest_surface(k, doc->chemicals[m], typed_word, c, best, err);
+    return code;
+}
+
 /* Reads a few documents with the stem. A word that is further away than its stem promised (another
  * ending) is none. */
 static enum med_code find_surface(struct speller *k, struct med_str typed_word, unsigned cap,
@@ -161,39 +232,14 @@ static enum med_code find_surface(struct speller *k, struct med_str typed_word, 
 {
     struct med_snapshot *snapshot = NULL;
     struct med_arena *scratch = NULL;
+    struct sample samples[SAMPLE_DOCS];
+    size_t count = 0;
     unsigned best = cap + 2;
-    enum med_code code = med_snapshot_open(k->index->store, &snapshot, err);
+    enum med_code code = sample_documents(k, c->term, samples, &count, err);
+    if (!code) code = med_snapshot_open(k->index->store, &snapshot, err);
     if (!code) code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &scratch, err);
-    for (uint32_t s = 0; !code && s < k->index->segment_count && !c->word.len; s++) {
-        const struct med_segment *segment = k->index->segments[s];
-        struct med_hit hits[SAMPLE_DOCS];
-        struct med_lex_term term = {.weight = 1};
-        size_t count = 0;
-        if (!med_lex_find(segment->lex, c->term, &term.ordinal, NULL)) continue;
-        struct med_lex_query q = {.terms = &term,
-            .term_count = 1,
-            .k1 = MED_BM25_K1_DEFAULT,
-            .b = MED_BM25_B_DEFAULT,
-            .avg_len = 100};
-        code = med_lex_search(segment->lex, k->searcher->scratch, &q, (struct med_filter){0},
-            segment->chunk_doc, SAMPLE_DOCS, hits, &count, err);
-        for (size_t i = 0; !code && i < count; i++) {
-            struct med_doc *doc;
-            struct med_text *text;
-            uint32_t d = segment->chunk_doc[hits[i].chunk];
-            med_arena_reset(scratch);
-            code = med_snapshot_get_version(snapshot, med_segment_doc_id(segment, d),
-                segment->docs[d].version, scratch, &doc, err);
-            if (!code) code = med_text_make(doc, scratch, &text, err);
-            if (!code) code = nearest_surface(k, text->bytes, typed_word, c, &best, err);
-            for (size_t m = 0; !code && m < doc->mesh_count; m++)
-                code = nearest_surface(k, doc->mesh[m].descriptor, typed_word, c, &best, err);
-            for (size_t m = 0; !code && m < doc->keyword_count; m++)
-                code = nearest_surface(k, doc->keywords[m], typed_word, c, &best, err);
-            for (size_t m = 0; !code && m < doc->chemical_count; m++)
-                code = nearest_surface(k, doc->chemicals[m], typed_word, c, &best, err);
-        }
-    }
+    for (size_t i = 0; !code && i < count; i++)
+        code = read_sample(k, snapshot, scratch, &samples[i], typed_word, c, &best, err);
     med_arena_free(&scratch);
     if (snapshot) med_snapshot_close(&snapshot);
     return code;

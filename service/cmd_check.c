@@ -43,7 +43,7 @@ static enum med_code check_index(
     if (!code) {
         const struct med_manifest *m = med_index_manifest(w->index);
         f->has_index = true;
-        for (size_t i = 0; i < m->segment_count; i++) f->passages += m->segments[i].chunk_count;
+        f->passages = med_manifest_chunk_count(m);
     }
     if (pin) med_pin_release(&pin);
     return code;

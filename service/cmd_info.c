@@ -41,8 +41,7 @@ static enum med_code gather(struct facts *f, struct med_arena *arena, struct med
     if (code) return code;
     if (f->w.index) {
         f->manifest = med_index_manifest(f->w.index);
-        for (size_t i = 0; i < f->manifest->segment_count; i++)
-            f->passages += f->manifest->segments[i].chunk_count;
+        f->passages = med_manifest_chunk_count(f->manifest);
     }
     f->advice = advise(f);
     return MED_OK;

@@ -46,8 +46,7 @@ static void describe(const struct med_index *index, struct serving_status *statu
     status->generation = m->number;
     status->created_unix_s = m->created_unix_s;
     status->documents = m->doc_count;
-    status->passages = 0;
-    for (size_t i = 0; i < m->segment_count; i++) status->passages += m->segments[i].chunk_count;
+    status->passages = med_manifest_chunk_count(m);
     status->bytes = med_index_bytes(index);
     status->failed_generation = 0;
     status->failure[0] = '\0';

@@ -336,6 +336,11 @@ enum med_code med_dense_score(const struct med_dense *dense, const float *query,
     return MED_OK;
 }
 
+bool med_dense_is_zero(const struct med_dense *dense, uint32_t chunk)
+{
+    return med_dense_row_is_zero(&dense->rows, chunk);
+}
+
 enum med_code med_dense_row(
     const struct med_dense *dense, uint32_t chunk, float *ret_row, struct med_err *err)
 {

@@ -90,6 +90,8 @@ enum med_code med_dense_search(const struct med_dense *dense, const float *query
 /* Scores of given chunks (any order, each < count). */
 enum med_code med_dense_score(const struct med_dense *dense, const float *query,
     const uint32_t *chunks, size_t count, float *ret_scores, struct med_err *err) MED_CHECK;
+/* A row of zeros, which a search puts behind every other. */
+bool med_dense_is_zero(const struct med_dense *dense, uint32_t chunk);
 /* One stored vector as floats: ret_row[dim]. */
 enum med_code med_dense_row(
     const struct med_dense *dense, uint32_t chunk, float *ret_row, struct med_err *err) MED_CHECK;

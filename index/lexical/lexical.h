@@ -77,6 +77,7 @@ enum med_code med_lex_open(struct med_map lexicon, struct med_map postings, stru
 void med_lex_free(struct med_lex **lex);
 uint32_t med_lex_chunk_count(const struct med_lex *lex);
 uint64_t med_lex_length_sum(const struct med_lex *lex); /* of len over all chunks */
+uint32_t med_lex_length(const struct med_lex *lex, uint32_t chunk);
 uint32_t med_lex_term_count(const struct med_lex *lex);
 /* Finds a term: its ordinal and df; false when absent. */
 bool med_lex_find(

@@ -119,6 +119,11 @@ uint64_t med_lex_length_sum(const struct med_lex *lex)
     return lex->length_sum;
 }
 
+uint32_t med_lex_length(const struct med_lex *lex, uint32_t chunk)
+{
+    return lex->lengths[chunk];
+}
+
 uint32_t med_lex_term_count(const struct med_lex *lex)
 {
     return lex->term_count;

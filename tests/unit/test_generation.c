@@ -209,7 +209,7 @@ static void a_manifest_is_checked_beyond_its_checksum(void **state)
         enum med_code code;
     } cases[] = {
         {"\"format\": 1", "\"format\": 1, \"unknown\": [1]", MED_OK},
-        {"\"format\": 1", "\"format\": 2", MED_E_UNSUPPORTED},
+        {"\"format\": 1", "\"format\": 3", MED_E_UNSUPPORTED},
         {"\"format\": 1", "\"format\": 0", MED_E_CORRUPT},
         {"\"generation\": 3", "\"generation\": 0", MED_E_CORRUPT},
         {"\"generation\": 3", "\"generation\": 3.5", MED_E_CORRUPT},
@@ -291,6 +291,48 @@ static void what_is_published_opens(void **state)
     OK(med_generation_pin(f->data, 1, &pin, &err));
     assert_int_equal(test_generation_content(pin, &err), 11);
     med_pin_release(&pin);
+}
+
+static void a_patch_belongs_to_its_generation(void **state)
+{
+    struct fixture *f = *state;
+    publish(f, 1);
+    struct med_pin *pin;
+    struct med_map map;
+    OK(med_generation_pin(f->data, 0, &pin, &err));
+    struct med_manifest m = *med_pin_manifest(pin);
+    m.segments[0].patch_bytes = MED_STR("what changed");
+    m.segments[0].dead_doc_count = m.segments[0].dead_chunk_count = 1;
+    OK(med_generation_publish(f->data, &m, NULL, &err));
+    med_pin_release(&pin);
+    OK(med_generation_pin(f->data, 1, &pin, &err)); /* the one before has none */
+    OK(med_pin_map_patch(pin, &med_pin_manifest(pin)->segments[0], true, &map, &err));
+    assert_int_equal(map.len, 0);
+    med_pin_release(&pin);
+    OK(med_generation_pin(f->data, 2, &pin, &err));
+    const struct med_manifest *back = med_pin_manifest(pin);
+    assert_int_equal(back->segments[0].dead_doc_count, 1);
+    assert_int_equal(med_manifest_chunk_count(back), back->segments[0].chunk_count - 1);
+    OK(med_pin_map_patch(pin, &back->segments[0], true, &map, &err));
+    assert_memory_equal(map.ptr, "what changed", 12);
+    med_map_close(&map);
+    char path[MED_PATH_MAX];
+    OK(generation_path(f->data, 2, back->segments[0].patch.name, path, &err));
+    OK(med_fs_replace(med_fs_posix(), path, "what chanted", 12, &err));
+    assert_int_equal(med_manifest_verify(f->data, back, NULL, &err), MED_E_CORRUPT);
+    assert_int_equal(med_pin_map_patch(pin, &back->segments[0], true, &map, &err), MED_E_CORRUPT);
+    med_pin_release(&pin);
+    /* A version without patches would bring the dead back: it must refuse. */
+    struct med_segment_ref patched = one_segment;
+    m = full_manifest();
+    m.segments = &patched;
+    assert_non_null(strstr(text_of(f, &m), "\"format\": 1"));
+    memcpy(patched.patch.name, "patch-x", 8);
+    patched.dead_doc_count = 8; /* more than there are */
+    const char *text = text_of(f, &m);
+    assert_non_null(strstr(text, "\"format\": 2"));
+    struct med_manifest *parsed;
+    assert_int_equal(med_manifest_parse(med_str_of(text), f->arena, &parsed, &err), MED_E_CORRUPT);
 }
 
 static void a_damaged_file_is_not_published(void **state)
@@ -623,6 +665,7 @@ int main(void)
         TEST(an_unusable_manifest_is_not_written),
         TEST(nothing_published_says_what_to_do),
         TEST(what_is_published_opens),
+        TEST(a_patch_belongs_to_its_generation),
         TEST(a_damaged_file_is_not_published),
         TEST(a_reused_segment_is_measured_and_a_new_one_read),
         TEST(a_stopped_publish_changes_nothing),
