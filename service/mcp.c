@@ -28,6 +28,8 @@ static const char *const revision_names[MCP_REVISION_COUNT] = {
 };
 #define NEWEST_LEGACY MCP_2025_11_25
 
+const struct mcp_extension *mcp_extension;
+
 /* One message on its way. */
 struct call {
     struct mcp_engine *engine;
@@ -172,7 +174,7 @@ static void caching(const struct call *c, struct med_jw *w, int ttl_ms, const ch
 static void capabilities(struct med_jw *w)
 {
     med_jw_key(w, "capabilities");
-    med_jw_raw(w, MED_STR("{\"tools\":{},\"resources\":{}}"));
+    med_jw_raw(w, MED_STR("{\"tools\":{},\"resources\":{},\"prompts\":{},\"completions\":{}}"));
 }
 
 static void instructions(struct med_jw *w)
@@ -233,33 +235,66 @@ static void discover(struct call *c)
 }
 
 /* Every list here has one page, so that no cursor was ever given out. */
-static void list(struct call *c, const char *key, const char *items)
+static void list(struct call *c, const char *key, int part)
 {
+    struct med_str items = med_str_of(mcp_spec[part]);
     if (med_json_get(c->params, "cursor")) {
         error(c, MCP_INVALID_PARAMS, "params.cursor: unknown; the list has one page");
         return;
     }
     struct med_jw w = result_open(c);
     med_jw_key(&w, key);
-    med_jw_raw(&w, med_str_of(items));
+    if (mcp_extension && mcp_extension->items[part]) {
+        struct med_buf all;
+        med_buf_init(&all, MED_MIB);
+        med_buf_append_str(&all, med_str_sub(items, 0, items.len - 1));
+        med_buf_printf(&all, "%s]", mcp_extension->items[part]);
+        med_jw_raw(&w, med_buf_str(&all));
+        med_buf_free(&all);
+    } else {
+        med_jw_raw(&w, items);
+    }
     caching(c, &w, TTL_DEFINITIONS_MS, "public");
     result_close(&w);
 }
 
 static void tools_list(struct call *c)
 {
-    list(c, "tools", mcp_spec[MCP_SPEC_TOOLS]);
+    list(c, "tools", MCP_SPEC_TOOLS);
 }
 
-/* A library is searched, not listed: its documents are reached through the template. */
+/* A library is searched, not listed: what it holds is one resource, and its documents are reached
+ * through the template. */
 static void resources_list(struct call *c)
 {
-    list(c, "resources", "[]");
+    list(c, "resources", MCP_SPEC_RESOURCES);
 }
 
 static void templates_list(struct call *c)
 {
-    list(c, "resourceTemplates", mcp_spec[MCP_SPEC_TEMPLATES]);
+    list(c, "resourceTemplates", MCP_SPEC_TEMPLATES);
+}
+
+static void prompts_list(struct call *c)
+{
+    list(c, "prompts", MCP_SPEC_PROMPTS);
+}
+
+/* The test build's own things come first. true: answered. */
+static bool extended(struct call *c, struct med_str name)
+{
+    struct med_buf *out = c->out;
+    size_t before = out->len;
+    if (!mcp_extension) return false;
+    struct med_jw w = result_open(c);
+    if (!mcp_extension->answer(c->method, name, c->params, &w)) {
+        out->len = before;
+        return false;
+    }
+    if (med_str_eq(c->method, MED_STR("resources/read")))
+        caching(c, &w, TTL_DOCUMENT_MS, "private");
+    result_close(&w);
+    return true;
 }
 
 static void tools_call(struct call *c)
@@ -271,6 +306,7 @@ static void tools_call(struct call *c)
         error(c, MCP_INVALID_PARAMS, "params.name: the name of a tool expected");
         return;
     }
+    if (extended(c, med_json_string(name))) return;
     if (!mcp_tool_find(med_json_string(name), &tool)) {
         error(c, MCP_INVALID_PARAMS, "unknown tool; tools/list names them");
         return;
@@ -287,11 +323,11 @@ static void tools_call(struct call *c)
 static void resource_error(struct call *c, const struct med_err *err, struct med_str uri)
 {
     enum problem problem = problem_of_code(err->code);
-    if (err->code == MED_E_INVALID) {
-        error(c, MCP_INVALID_PARAMS, err->text);
-    } else if (err->code == MED_E_NOT_FOUND || err->code == MED_E_GONE) {
+    bool missing = err->code == MED_E_NOT_FOUND || err->code == MED_E_GONE;
+    if (missing || err->code == MED_E_INVALID) {
+        bool legacy = missing && !c->modern;
         struct med_jw w =
-            error_open(c, c->modern ? MCP_INVALID_PARAMS : MCP_RESOURCE_NOT_FOUND, err->text);
+            error_open(c, legacy ? MCP_RESOURCE_NOT_FOUND : MCP_INVALID_PARAMS, err->text);
         med_jw_key(&w, "data");
         med_jw_object(&w);
         med_jw_kstr(&w, "uri", uri);
@@ -307,13 +343,15 @@ static void resources_read(struct call *c)
     const struct med_json *given = med_json_get(c->params, "uri");
     struct med_err err = {0};
     struct med_buf text;
+    const char *mime_type = NULL;
     if (!given || med_json_type(given) != MED_JSON_STRING) {
         error(c, MCP_INVALID_PARAMS, "params.uri: a string expected");
         return;
     }
     struct med_str uri = med_json_string(given);
+    if (extended(c, uri)) return;
     med_buf_init(&text, MED_RESPONSE_BYTES_MAX);
-    enum med_code code = mcp_resource_read(c->engine, uri, &text, &err);
+    enum med_code code = mcp_resource_read(c->engine, uri, &mime_type, &text, &err);
     if (!code) code = med_buf_status(&text, &err);
     if (code) {
         err.code = code;
@@ -324,7 +362,7 @@ static void resources_read(struct call *c)
         med_jw_array(&w);
         med_jw_object(&w);
         med_jw_kstr(&w, "uri", uri);
-        med_jw_kcstr(&w, "mimeType", "text/markdown");
+        med_jw_kcstr(&w, "mimeType", mime_type);
         med_jw_kstr(&w, "text", med_buf_str(&text));
         med_jw_object_end(&w);
         med_jw_array_end(&w);
@@ -332,6 +370,66 @@ static void resources_read(struct call *c)
         result_close(&w);
     }
     med_buf_free(&text);
+}
+
+static void params_error(struct call *c, const struct med_err *err)
+{
+    error(c, err->code == MED_E_NOMEM ? MCP_INTERNAL_ERROR : MCP_INVALID_PARAMS, err->text);
+}
+
+static void prompts_get(struct call *c)
+{
+    const struct med_json *name = med_json_get(c->params, "name");
+    const struct med_json *arguments = med_json_get(c->params, "arguments");
+    struct med_err err = {0};
+    size_t before = c->out->len;
+    if (!name || med_json_type(name) != MED_JSON_STRING) {
+        error(c, MCP_INVALID_PARAMS, "params.name: the name of a prompt expected");
+        return;
+    }
+    if (arguments && med_json_type(arguments) != MED_JSON_OBJECT) {
+        error(c, MCP_INVALID_PARAMS, "params.arguments: an object expected");
+        return;
+    }
+    if (extended(c, med_json_string(name))) return;
+    struct med_jw w = result_open(c);
+    err.code = mcp_prompt_get(med_json_string(name), arguments, &w, &err);
+    if (!err.code) {
+        result_close(&w);
+        return;
+    }
+    c->out->len = before;
+    params_error(c, &err);
+}
+
+static void complete(struct call *c)
+{
+    const struct med_json *ref = med_json_get(c->params, "ref");
+    const struct med_json *argument = med_json_get(c->params, "argument");
+    struct med_str type = med_json_get_str(ref, "type");
+    bool prompt = med_str_eq(type, MED_STR("ref/prompt"));
+    struct med_str target = med_json_get_str(ref, prompt ? "name" : "uri");
+    struct med_err err = {0};
+    size_t before = c->out->len;
+    if ((!prompt && !med_str_eq(type, MED_STR("ref/resource"))) || !target.ptr) {
+        error(c, MCP_INVALID_PARAMS,
+            "params.ref: a prompt with its name, or a resource with its uri");
+        return;
+    }
+    if (!med_json_get_str(argument, "name").ptr || !med_json_get_str(argument, "value").ptr) {
+        error(c, MCP_INVALID_PARAMS, "params.argument: name and value expected, both strings");
+        return;
+    }
+    if (extended(c, target)) return;
+    struct med_jw w = result_open(c);
+    err.code = mcp_complete(c->engine, prompt ? target : (struct med_str){0},
+        med_json_get_str(argument, "name"), med_json_get_str(argument, "value"), &w, &err);
+    if (!err.code) {
+        result_close(&w);
+        return;
+    }
+    c->out->len = before;
+    params_error(c, &err);
 }
 
 enum { LEGACY = 1, MODERN = 2 };
@@ -349,6 +447,9 @@ static const struct {
     {"resources/list", LEGACY | MODERN, NULL, resources_list},
     {"resources/templates/list", LEGACY | MODERN, NULL, templates_list},
     {"resources/read", LEGACY | MODERN, "uri", resources_read},
+    {"prompts/list", LEGACY | MODERN, NULL, prompts_list},
+    {"prompts/get", LEGACY | MODERN, "name", prompts_get},
+    {"completion/complete", LEGACY | MODERN, NULL, complete},
 };
 #define METHOD_COUNT (sizeof methods / sizeof *methods)
 

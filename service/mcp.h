@@ -74,10 +74,46 @@ bool mcp_tool_find(struct med_str name, enum mcp_tool *ret_tool);
  */
 void mcp_tool_call(struct mcp_engine *engine, enum mcp_tool tool, const struct med_json *arguments,
     struct med_jw *w);
-/* The Markdown of medicus://document/{id}. MED_E_NOT_FOUND, MED_E_GONE, MED_E_INVALID (the URI). */
-enum med_code mcp_resource_read(struct mcp_engine *engine, struct med_str uri, struct med_buf *out,
-    struct med_err *err) MED_CHECK;
+/* medicus://library as JSON, medicus://document/{id} as Markdown. MED_E_NOT_FOUND, MED_E_GONE,
+ * MED_E_INVALID (the URI). */
+enum med_code mcp_resource_read(struct mcp_engine *engine, struct med_str uri,
+    const char **ret_mime_type, struct med_buf *out, struct med_err *err) MED_CHECK;
+
+/* --- mcp_prompts.c --- */
+/* Writes the members of a prompts/get result into the open object. MED_E_NOT_FOUND: no such prompt;
+ * MED_E_INVALID: arguments (NULL: none were given) that it does not have or that are missing. */
+enum med_code mcp_prompt_get(struct med_str name, const struct med_json *arguments,
+    struct med_jw *w, struct med_err *err) MED_CHECK;
+/* The same for completion/complete: names of the library's vocabularies that begin as `value`, for
+ * the argument that is a topic; nothing for others. MED_E_NOT_FOUND: no such prompt. */
+enum med_code mcp_complete(struct mcp_engine *engine, struct med_str prompt,
+    struct med_str argument, struct med_str value, struct med_jw *w, struct med_err *err) MED_CHECK;
 
 /* --- api-spec/mcp-tools.json, from the build --- */
-enum { MCP_SPEC_INSTRUCTIONS, MCP_SPEC_TOOLS, MCP_SPEC_TEMPLATES, MCP_SPEC_COUNT };
+enum {
+    MCP_SPEC_INSTRUCTIONS,
+    MCP_SPEC_TOOLS,
+    MCP_SPEC_RESOURCES,
+    MCP_SPEC_TEMPLATES,
+    MCP_SPEC_PROMPTS,
+    MCP_SPEC_COUNT
+};
 extern const char *const mcp_spec[MCP_SPEC_COUNT];
+struct mcp_prompt {
+    const char *name, *description;
+    const char *text;         /* "{question}" stands for an argument */
+    const char *arguments[2]; /* all required */
+};
+extern const struct mcp_prompt mcp_prompts[]; /* a name of NULL ends it */
+
+/* --- more of everything, for a test build: the conformance suite wants fixtures of its own --- */
+struct mcp_extension {
+    const char
+        *items[MCP_SPEC_COUNT]; /* that the lists have at their end: ",{...},{...}" or NULL */
+    /* Writes the result's members of tools/call, resources/read, prompts/get or completion/complete
+     * for a name (a URI, a prompt) that is its own; false: it is not. */
+    bool (*answer)(struct med_str method, struct med_str name, const struct med_json *params,
+        struct med_jw *w);
+};
+/* NULL in the program. */
+extern const struct mcp_extension *mcp_extension;

@@ -1,4 +1,5 @@
 /* The tools and resources of MCP: arguments in, the shapes of api-spec/mcp-tools.json out. */
+#include "common/clock.h"
 #include "common/limits.h"
 #include "common/unicode.h"
 #include "service/gate.h"
@@ -10,6 +11,7 @@
 #define TERMS_DEFAULT 5
 #define TOKENS_DEFAULT 8000
 #define TOKENS_MAX 200000
+#define URI_LIBRARY "medicus://library"
 #define URI_PREFIX "medicus://document/"
 
 static enum med_code unknown_argument(
@@ -397,16 +399,44 @@ void mcp_tool_call(struct mcp_engine *engine, enum mcp_tool tool, const struct m
 
 /* --- resources --- */
 
-enum med_code mcp_resource_read(
-    struct mcp_engine *engine, struct med_str uri, struct med_buf *out, struct med_err *err)
+/* What a client may tell its user before the first search. */
+static enum med_code library_json(
+    const struct mcp_engine *engine, struct med_buf *out, struct med_err *err)
+{
+    const struct med_index *index = engine->source.index;
+    char date[MED_TIME_TEXT_LEN + 1];
+    uint64_t passages = 0;
+    if (!index) return med_fail(err, MED_E_NO_INDEX, "nothing can be searched yet");
+    const struct med_manifest *m = med_index_manifest(index);
+    for (size_t i = 0; i < m->segment_count; i++) passages += m->segments[i].chunk_count;
+    med_time_text(m->created_unix_s, date);
+    struct med_jw w = med_jw_of(out, false);
+    med_jw_object(&w);
+    med_jw_kint(&w, "documents", (long long)m->doc_count);
+    med_jw_kint(&w, "passages", (long long)passages);
+    med_jw_kint(&w, "generation", (long long)m->number);
+    med_jw_kcstr(&w, "index_date", date);
+    med_jw_kstr(&w, "last_input", m->last_input);
+    med_jw_kbool(&w, "terms", med_terms_any(index));
+    med_jw_object_end(&w);
+    return MED_OK;
+}
+
+enum med_code mcp_resource_read(struct mcp_engine *engine, struct med_str uri,
+    const char **ret_mime_type, struct med_buf *out, struct med_err *err)
 {
     struct med_str prefix = MED_STR(URI_PREFIX);
     struct fetch_params params = {0};
     struct med_fetched *f;
     struct selection selection;
+    if (med_str_eq(uri, MED_STR(URI_LIBRARY))) {
+        *ret_mime_type = "application/json";
+        return library_json(engine, out, err);
+    }
+    *ret_mime_type = "text/markdown";
     if (!med_str_starts(uri, prefix) || uri.len == prefix.len)
-        return med_fail(
-            err, MED_E_INVALID, "the resources here are " URI_PREFIX "{id}, with an id of search");
+        return med_fail(err, MED_E_INVALID,
+            "the resources here are " URI_LIBRARY " and " URI_PREFIX "{id}, with an id of search");
     char *bytes = med_arena_alloc(engine->arena, uri.len);
     if (!bytes) return med_fail(err, MED_E_NOMEM, "the request needs too much memory");
     struct med_str id = percent_decode(med_str_sub(uri, prefix.len, uri.len), false, bytes);

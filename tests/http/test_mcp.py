@@ -11,6 +11,8 @@ MODERN = "2026-07-28"
 META = {"io.modelcontextprotocol/protocolVersion": MODERN,
         "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"}}
+CAPABILITIES = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}}
+PROMPTS = [{k: v for k, v in p.items() if k != "text"} for p in SPEC["prompts"]]
 PARSE, REQUEST, METHOD, PARAMS, MISMATCH, VERSION = (-32700, -32600, -32601, -32602, -32020, -32022)
 
 
@@ -75,7 +77,7 @@ class Protocol(Http):
                 "protocolVersion": revision, "capabilities": {},
                 "clientInfo": {"name": "test", "version": "1"}}))
             self.assertEqual(hello["protocolVersion"], revision)
-            self.assertEqual(hello["capabilities"], {"tools": {}, "resources": {}})
+            self.assertEqual(hello["capabilities"], CAPABILITIES)
             self.assertEqual(hello["serverInfo"]["name"], "medicus")
             self.assertEqual(hello["instructions"], SPEC["instructions"])
             self.assertNotIn("resultType", hello)
@@ -88,7 +90,9 @@ class Protocol(Http):
             self.assertEqual(self.result(message("tools/list"), **version),
                              {"tools": SPEC["tools"]})
             self.assertEqual(self.result(message("resources/list", {}), **version),
-                             {"resources": []})
+                             {"resources": SPEC["resources"]})
+            self.assertEqual(self.result(message("prompts/list"), **version),
+                             {"prompts": PROMPTS})
             found = self.result(message("tools/call", {
                 "name": "search", "arguments": {"query": "asthma"}}), **version)
             self.assertTrue(found["structuredContent"]["results"])
@@ -101,11 +105,12 @@ class Protocol(Http):
     def test_the_modern_revision_needs_no_handshake(self):
         found = self.ask("server/discover")
         self.assertEqual(found["supportedVersions"], [MODERN, *reversed(LEGACY)])
-        self.assertEqual(found["capabilities"], {"tools": {}, "resources": {}})
+        self.assertEqual(found["capabilities"], CAPABILITIES)
         self.assertEqual(found["instructions"], SPEC["instructions"])
         for method, key, items in (("server/discover", "supportedVersions", None),
                                    ("tools/list", "tools", SPEC["tools"]),
-                                   ("resources/list", "resources", []),
+                                   ("resources/list", "resources", SPEC["resources"]),
+                                   ("prompts/list", "prompts", PROMPTS),
                                    ("resources/templates/list", "resourceTemplates",
                                     SPEC["resourceTemplates"])):
             result = self.ask(method)
@@ -121,7 +126,7 @@ class Protocol(Http):
 
     def test_what_the_modern_revision_removed_is_not_there(self):
         for method in ("initialize", "ping", "logging/setLevel", "resources/subscribe",
-                       "subscriptions/listen", "prompts/list", "nonsense", ""):
+                       "subscriptions/listen", "tasks/get", "nonsense", ""):
             value = modern(method, {"protocolVersion": MODERN}, "a")
             self.assertEqual(self.error(value, METHOD, 404, **headers_of(value))["id"], "a")
             if method not in ("initialize", "ping"):
@@ -233,7 +238,7 @@ class Protocol(Http):
                        {"protocolVersion": LEGACY[0], "capabilities": []},
                        {"protocolVersion": LEGACY[0], "clientInfo": "me"}):
             self.error(message("initialize", params), PARAMS)
-        for method in ("tools/list", "resources/list", "resources/templates/list"):
+        for method in ("tools/list", "resources/list", "resources/templates/list", "prompts/list"):
             for cursor in ("x", 1, None):
                 self.error(message(method, {"cursor": cursor}), PARAMS)
         for params in (None, {}, {"name": 1}, {"name": "nope"}, {"name": "Search"},
@@ -243,10 +248,58 @@ class Protocol(Http):
             self.error(message("tools/call", params), PARAMS)
             value = modern("tools/call", params)
             self.error(value, PARAMS, 400, **headers_of(value))
+        for params in (None, {}, {"name": 1}, {"name": "nope"}, {"name": "appraise_document"},
+                       {"name": "appraise_document", "arguments": []},
+                       {"name": "appraise_document", "arguments": {}},
+                       {"name": "appraise_document", "arguments": {"id": 5}},
+                       {"name": "appraise_document", "arguments": {"id": " "}},
+                       {"name": "appraise_document", "arguments": {"id": "a", "b": "c"}}):
+            self.error(message("prompts/get", params), PARAMS)
+        prompt, topic = {"type": "ref/prompt", "name": "overview_of_topic"}, {"name": "topic"}
+        for params in (None, {}, {"ref": prompt}, {"ref": prompt, "argument": topic},
+                       {"ref": prompt, "argument": {**topic, "value": 5}},
+                       {"ref": {"type": "ref/prompt"}, "argument": {**topic, "value": "a"}},
+                       {"ref": {**prompt, "name": "nope"}, "argument": {**topic, "value": "a"}},
+                       {"ref": {**prompt, "type": "ref/x"}, "argument": {**topic, "value": "a"}}):
+            self.error(message("completion/complete", params), PARAMS)
         for params in (None, {}, {"uri": 1}, {"uri": ""}, {"uri": "medicus://document/"},
                        {"uri": "file:///etc/passwd"}, {"uri": "medicus://document/a%00b"},
                        {"uri": "medicus://document/%ff"}):
             self.error(message("resources/read", params), PARAMS)
+
+
+class Prompts(Http):
+    def test_a_prompt_carries_the_callers_words_and_nothing_else_changes(self):
+        for prompt in SPEC["prompts"]:
+            name = prompt["arguments"][0]["name"]
+            for words in ("stopping beta-blockers?", '{id} "and" {question}\n\u00e9', "}{"):
+                got = self.ask("prompts/get", {"name": prompt["name"], "arguments": {name: words}})
+                self.assertEqual(got["description"], prompt["description"])
+                self.assertEqual(got["messages"], [{"role": "user", "content": {
+                    "type": "text", "text": prompt["text"].replace("{" + name + "}", words)}}])
+
+    def test_a_topic_is_completed_from_the_vocabularies(self):
+        def complete(ref, argument, value):
+            return self.ask("completion/complete", {
+                "ref": ref, "argument": {"name": argument, "value": value}})["completion"]
+        topic = {"type": "ref/prompt", "name": "overview_of_topic"}
+        self.assertEqual(complete(topic, "topic", "sodium-gl"),
+                         {"values": ["sodium-glucose cotransporter 2"], "hasMore": False})
+        for ref, argument, value in ((topic, "topic", ""), (topic, "topic", "zymurgy"),
+                                     (topic, "other", "sodium"),
+                                     ({**topic, "name": "appraise_document"}, "id", "pmid:99"),
+                                     ({"type": "ref/resource",
+                                       "uri": SPEC["resourceTemplates"][0]["uriTemplate"]},
+                                      "id", "pmid:99")):
+            self.assertEqual(complete(ref, argument, value), {"values": [], "hasMore": False})
+
+    def test_the_library_describes_itself(self):
+        content, = self.ask("resources/read", {"uri": "medicus://library"})["contents"]
+        self.assertEqual(content["mimeType"], "application/json")
+        library = json.loads(content["text"])
+        index = json.loads(run("info", "--data", self.data, "--json").stdout)["index"]
+        for key in ("documents", "passages", "generation", "index_date", "last_input"):
+            self.assertEqual(library[key], index[key], key)
 
 
 class Tools(Http):
@@ -405,7 +458,8 @@ class Tools(Http):
         found = self.ask("tools/call", {"name": "search", "arguments": {"query": "treatment"}})
         self.assertEqual(len(found["structuredContent"]["results"]), 10)
         self.assertLess(len(found["content"][0]["text"]) / 4, 1500)
-        self.assertLess(len(json.dumps(self.ask("tools/list")["tools"])) / 4, 3000)
+        tools = json.dumps(self.ask("tools/list")["tools"], separators=(",", ":"))
+        self.assertLess(len(tools) / 4, 3000)
 
     def test_a_budget_cuts_and_says_where_to_go_on(self):
         guideline = "guideline:asthma-reliever-therapy"
@@ -424,6 +478,8 @@ class Tools(Http):
         value = modern("resources/read", {"uri": uri})
         answer = self.error(value, PARAMS, 400, **headers_of(value))
         self.assertEqual(answer["error"]["data"], {"uri": uri})
+        answer = self.error(message("resources/read", {"uri": "test://other"}), PARAMS)
+        self.assertEqual(answer["error"]["data"], {"uri": "test://other"})
 
     def test_a_retracted_article_says_so(self):
         metadata = self.call("fetch", {"id": "pmid:990000804"})["metadata"]
@@ -476,6 +532,8 @@ class Transport(Http):
             def ask(value):
                 return server.post("/mcp", value).json["result"]
             self.assertEqual(ask(message("tools/list"))["tools"], SPEC["tools"])
+            self.assertEqual(server.post("/mcp", message("resources/read", {
+                "uri": "medicus://library"})).json["error"]["code"], -32603)
             for tool, arguments in (("search", {"query": "a"}), ("fetch", {"id": "a"}),
                                     ("similar", {"id": "a"}), ("terms", {"query": "a"})):
                 result = ask(message("tools/call", {"name": tool, "arguments": arguments}))
