@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the test-time tools of requirements.txt and package.json into $MEDICUS_TOOLS (default
-# .cache/tools): venv/bin/python and node/node_modules. Does nothing when that is done already.
+# .cache/tools): venv/bin/python and node/node_modules; what requirements-older.txt names is in
+# older/, for PYTHONPATH. Does nothing when that is done already.
 # Without a registry within reach it says so and fails; tests that want a tool then skip themselves.
 set -euo pipefail
 
@@ -10,12 +11,15 @@ mkdir -p "$tools"
 exec 9>"$tools/.lock"
 flock 9
 
-wanted=$(cat "$here/requirements.txt" "$here/package.json" | sha256sum)
+wanted=$(cat "$here"/requirements*.txt "$here/package.json" | sha256sum)
 [ "$wanted" = "$(cat "$tools/.installed" 2>/dev/null)" ] && exit 0
 
 echo "installing test-time tools into $tools" >&2
 [ -x "$tools/venv/bin/python" ] || python3 -m venv "$tools/venv"
 "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+rm -rf "$tools/older"
+"$tools/venv/bin/pip" install --quiet --disable-pip-version-check --target "$tools/older" \
+    -r "$here/requirements-older.txt"
 # npm finds its scripts through PATH: the Node of the virtual environment, not the system's.
 export PATH=$tools/venv/bin:$PATH
 mkdir -p "$tools/node"
