@@ -147,14 +147,15 @@ static enum med_code analyse_passage(struct worker *w, struct piece *p, const st
     return code;
 }
 
-static enum med_code analyse_doc(
-    struct analysis *a, struct worker *w, struct piece *p, struct med_str id, struct med_err *err)
+static enum med_code analyse_doc(struct analysis *a, struct worker *w, struct piece *p,
+    const struct med_id_version *doc, struct med_err *err)
 {
     struct piece_doc *d = &p->docs[p->doc_count];
     struct med_text *text;
     *d = (struct piece_doc){0};
     pthread_mutex_lock(&a->snapshot_lock);
-    enum med_code code = med_snapshot_get(a->build->snapshot, id, p->arena, &d->doc, err);
+    enum med_code code =
+        med_snapshot_get_version(a->build->snapshot, doc->id, doc->version, p->arena, &d->doc, err);
     pthread_mutex_unlock(&a->snapshot_lock);
     if (!code) code = med_text_make(d->doc, p->arena, &text, err);
     if (!code) code = med_chunk_make(d->doc, text, p->arena, &d->chunks, &d->chunk_count, err);
@@ -187,7 +188,7 @@ static enum med_code analyse_pieces(
         p->text_bytes = 0;
         size_t first = a->first_doc + i * PIECE_DOCS;
         for (size_t d = first; d < first + PIECE_DOCS && d < a->build->doc_count; d++) {
-            enum med_code code = analyse_doc(a, &a->workers[worker], p, a->build->docs[d].id, err);
+            enum med_code code = analyse_doc(a, &a->workers[worker], p, &a->build->docs[d], err);
             if (code) {
                 med_err_prefix(err, MED_STR_FMT, MED_STR_ARG(a->build->docs[d].id));
                 return code;
@@ -261,12 +262,16 @@ static enum med_code merge_doc(
     struct build *b, const struct piece *p, const struct piece_doc *d, struct med_err *err)
 {
     struct forward *f = &b->forward;
-    enum med_code code = med_tables_add(b->tables, d->doc, d->chunks, d->chunk_count, err);
-    if (!code) code = med_overlay_builder_add(b->overlay, d->doc, err);
-    if (!code)
+    enum med_code code = MED_OK;
+    if (b->tables) code = med_tables_add(b->tables, d->doc, d->chunks, d->chunk_count, err);
+    if (!code && b->statements)
+        code = med_statements_add(b->statements, f->doc_count, d->doc->organization, d->doc->links,
+            d->doc->link_count, err);
+    if (!code && b->overlay) code = med_overlay_builder_add(b->overlay, d->doc, err);
+    if (!code && b->thesaurus)
         code = med_thesaurus_builder_add(
             b->thesaurus, d->doc, d->definitions, d->definition_count, err);
-    if (!code)
+    if (!code && b->fields)
         code = med_fields_add(
             b->fields, d->doc, b->vocab, p->terms + d->title.start, d->title.count, err);
     if (!code) code = med_lex_writer_doc(b->lex, field_of(p, d->title), field_of(p, d->mesh), err);

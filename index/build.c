@@ -4,18 +4,13 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
-#include "common/parallel.h"
 
 #include <stdio.h>
 
 #define BUILD_ARENA_BYTES_MAX (16 * MED_GIB)
 #define GENERATIONS_KEPT_DEFAULT 3
-#define RECALL_MIN                                                                                 \
-    0.8 /* of the dense index: below it something is broken, and nothing is published */
 #define OVERLAY_BYTES_MAX (8 * MED_GIB)
-#define CANARY_QUERIES 20u
 #define CALIBRATION_DIR "calibration"
-#define LEXICAL_FILE_COUNT (MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT + MED_FIELD_FILE_COUNT)
 
 static double seconds_since(uint64_t start)
 {
@@ -46,14 +41,9 @@ static enum med_code prepare(struct build *b, struct med_err *err)
         .recall_at_10 = 1};
     snprintf(
         b->manifest.medicus_version, sizeof b->manifest.medicus_version, "%s", MEDICUS_VERSION);
-    b->threads = b->options->threads ? b->options->threads : med_cpu_count();
-    code = med_vocab_new(&b->vocab, err);
-    if (!code) code = med_lex_writer_new(b->vocab, weights, &b->lex, err);
-    if (!code) code = med_tables_new(&b->tables, err);
-    if (!code) code = med_fields_writer_new(&b->fields, err);
+    code = build_open_segment(b, err);
     if (!code) code = med_overlay_builder_new(&b->overlay, err);
     if (!code) code = med_thesaurus_builder_new(&b->thesaurus, err);
-    if (!code) code = med_data_new_segment(b->data, b->segment_id, b->segment_dir, err);
     return code;
 }
 
@@ -103,53 +93,40 @@ static enum med_code make_thesaurus(struct build *b, struct med_err *err)
     return code;
 }
 
-static enum med_code write_lexical(struct build *b, struct med_err *err)
-{
-    uint64_t start = med_now_ns();
-    enum med_code code = med_tables_finish(b->tables, b->fs, b->segment_dir, b->files, err);
-    if (!code)
-        code = med_lex_writer_finish(
-            b->lex, b->fs, b->segment_dir, b->files + MED_TABLE_FILE_COUNT, err);
-    if (!code)
-        code = med_fields_finish(b->fields, b->fs, b->segment_dir,
-            b->files + MED_TABLE_FILE_COUNT + MED_LEX_FILE_COUNT, err);
-    med_fields_writer_free(&b->fields);
-    if (code) return code;
-    b->segment = (struct med_segment_ref){.files = b->files,
-        .file_count = LEXICAL_FILE_COUNT,
-        .doc_count = b->doc_count,
-        .chunk_count = b->forward.chunk_count};
-    snprintf(b->segment.id, sizeof b->segment.id, "%s", b->segment_id);
-    b->report.chunk_count = b->forward.chunk_count;
-    b->report.term_count = med_vocab_count(b->vocab);
-    b->report.seconds.lexical = seconds_since(start);
-    return MED_OK;
-}
-
 /* --- the encoder --- */
 
-/* The current generation's encoder, with its calibration, when it can serve this build too. */
-static enum med_code keep_encoder(struct build *b, bool *ret_kept, struct med_err *err)
+/* Takes a generation's encoder and calibration over, when they can serve this build too. */
+static enum med_code take_encoder(
+    struct build *b, const struct med_pin *pin, bool *ret_kept, struct med_err *err)
 {
-    struct med_pin *pin = NULL;
-    *ret_kept = false;
-    if (b->options->retrain) return MED_OK;
-    enum med_code code = med_generation_pin(b->data, 0, &pin, err);
-    if (code == MED_E_NO_INDEX) return MED_OK;
-    if (code) return code;
     const struct med_manifest *m = med_pin_manifest(pin);
     bool usable = m->encoder_id[0] && m->encoder_file_count == 1 &&
                   m->analyzer_version == MED_ANALYZER_VERSION;
-    if (usable) {
-        code = med_pin_map(pin, NULL, MED_ENCODER_FILE, true, &b->encoder_map, err);
-        if (!code) code = med_corpus_open(b->encoder_map.ptr, b->encoder_map.len, &b->encoder, err);
-        if (!code && !med_arena_str(b->arena, m->calibration, &b->manifest.calibration))
-            code = med_fail(err, MED_E_NOMEM, "out of memory while reading the calibration");
-        memcpy(b->manifest.encoder_id, m->encoder_id, sizeof m->encoder_id);
-        b->encoder_file = m->encoder_files[0];
-        b->manifest.fusion_weight = m->fusion_weight;
-        *ret_kept = !code;
-    }
+    if (!usable) return MED_OK;
+    enum med_code code = med_pin_map(pin, NULL, MED_ENCODER_FILE, true, &b->encoder_map, err);
+    if (!code) code = med_corpus_open(b->encoder_map.ptr, b->encoder_map.len, &b->encoder, err);
+    if (!code && !med_arena_str(b->arena, m->calibration, &b->manifest.calibration))
+        code = med_fail(err, MED_E_NOMEM, "out of memory while reading the calibration");
+    memcpy(b->manifest.encoder_id, m->encoder_id, sizeof m->encoder_id);
+    b->encoder_file = m->encoder_files[0];
+    b->manifest.fusion_weight = m->fusion_weight;
+    b->manifest.trained_doc_count = m->trained_doc_count;
+    b->manifest.trained_unknown_rate = m->trained_unknown_rate;
+    *ret_kept = !code;
+    return code;
+}
+
+/* The current generation's encoder. */
+static enum med_code keep_encoder(struct build *b, bool *ret_kept, struct med_err *err)
+{
+    struct med_pin *pin = NULL;
+    struct med_data *of = b->options->encoder_of ? b->options->encoder_of : b->data;
+    *ret_kept = false;
+    if (b->options->retrain) return MED_OK;
+    enum med_code code = med_generation_pin(of, 0, &pin, err);
+    if (code == MED_E_NO_INDEX) return MED_OK;
+    if (code) return code;
+    code = take_encoder(b, pin, ret_kept, err);
     med_pin_release(&pin);
     return code;
 }
@@ -203,7 +180,6 @@ static enum med_code train_and_calibrate(struct build *b, struct med_err *err)
 
 static enum med_code make_dense(struct build *b, struct med_err *err)
 {
-    struct med_dense_report dense;
     uint64_t start = med_now_ns();
     bool kept = false;
     if (b->options->lexical_only) return MED_OK;
@@ -214,19 +190,9 @@ static enum med_code make_dense(struct build *b, struct med_err *err)
     if (code) return code;
     b->report.encoder_trained = !kept;
     b->report.has_encoder = true;
-    start = med_now_ns();
-    code = build_encode(b, b->encoder, b->segment_dir, MED_DENSE_AUTO,
-        b->files + b->segment.file_count, &dense, err);
-    if (code) return code;
-    b->segment.file_count += MED_DENSE_FILE_COUNT;
-    b->manifest.recall_at_10 = (double)dense.recall_at_10;
-    b->report.seconds.encode = seconds_since(start) - b->report.seconds.graph;
-    if (dense.recall_at_10 < RECALL_MIN)
-        return med_fail(err, MED_E_INTERNAL,
-            "the dense index finds only %.0f %% of the nearest passages; "
-            "nothing was published",
-            100 * (double)dense.recall_at_10);
-    if (!kept && !b->manifest.calibration.len) {
+    code = build_make_vectors(b, err);
+    b->manifest.recall_at_10 = b->report.recall_at_10;
+    if (!code && !kept && !b->manifest.calibration.len) {
         uint64_t *held_out;
         size_t held_count;
         start = med_now_ns();
@@ -234,67 +200,11 @@ static enum med_code make_dense(struct build *b, struct med_err *err)
         if (!code) code = build_calibrate(b, held_out, b->encoder, b->segment_dir, err);
         b->report.seconds.calibrate = seconds_since(start);
     }
-    if (!code && !kept) code = save_encoder(b, err);
-    return code;
-}
-
-/* --- the gate --- */
-
-/* Titles of some documents as queries: the index must answer as exhaustive scoring does. */
-static enum med_code canary(struct build *b, const struct med_segment *s, struct med_err *err)
-{
-    struct med_lex_scratch *scratch = NULL;
-    enum med_code code = med_lex_scratch_new(&scratch, err);
-    double avg = (double)med_lex_length_sum(s->lex) / (s->chunk_count ? s->chunk_count : 1);
-    for (uint32_t i = 0; !code && i < CANARY_QUERIES && i < s->doc_count; i++) {
-        uint32_t d = (uint32_t)((uint64_t)i * s->doc_count / CANARY_QUERIES % s->doc_count);
-        const struct forward *f = &b->forward;
-        struct med_lex_term terms[16];
-        struct med_lex_query q = {.terms = terms,
-            .k1 = (float)b->manifest.k1,
-            .b = (float)b->manifest.b,
-            .avg_len = (float)avg};
-        for (uint64_t t = f->title_start[d]; t < f->title_end[d] && q.term_count < 16; t++) {
-            uint32_t ordinal, df;
-            if (!med_lex_find(s->lex, med_vocab_term(b->vocab, f->tokens[t]), &ordinal, &df))
-                continue;
-            bool repeated = false;
-            for (size_t k = 0; k < q.term_count; k++) repeated |= terms[k].ordinal == ordinal;
-            if (!repeated)
-                terms[q.term_count++] =
-                    (struct med_lex_term){.ordinal = ordinal, .weight = 1.0f / (float)(1 + df)};
-        }
-        struct med_hit fast[10], slow[10];
-        size_t fast_count = 0, slow_count = 0;
-        struct med_filter all = {0};
-        code = med_lex_search(s->lex, scratch, &q, all, s->chunk_doc, 10, fast, &fast_count, err);
-        if (!code)
-            code = med_lex_search_exhaustive(
-                s->lex, &q, all, s->chunk_doc, 10, slow, &slow_count, err);
-        if (code) break;
-        bool same = fast_count == slow_count;
-        for (size_t k = 0; same && k < fast_count; k++) same = fast[k].chunk == slow[k].chunk;
-        if (!same)
-            code = med_fail(err, MED_E_INTERNAL,
-                "a canary query is answered wrongly by the new index; "
-                "nothing was published");
+    if (!kept) {
+        b->manifest.trained_doc_count = b->doc_count;
+        b->manifest.trained_unknown_rate = med_segment_unknown_rate(&b->segment);
     }
-    med_lex_scratch_free(&scratch);
-    return code;
-}
-
-static enum med_code gate(struct build *b, struct med_err *err)
-{
-    struct med_segment *s = NULL;
-    bool dense = b->segment.file_count > LEXICAL_FILE_COUNT;
-    enum med_code code = segment_open_unpublished(
-        b->segment_dir, dense ? b->segment_dir : NULL, &b->segment, &s, err);
-    if (!code && s->doc_count != med_snapshot_doc_count(b->snapshot))
-        code = med_fail(err, MED_E_INTERNAL,
-            "the index has %u documents, the docstore %llu; nothing was published", s->doc_count,
-            (unsigned long long)med_snapshot_doc_count(b->snapshot));
-    if (!code) code = canary(b, s, err);
-    med_segment_close(&s);
+    if (!code && (!kept || b->options->encoder_of)) code = save_encoder(b, err);
     return code;
 }
 
@@ -309,7 +219,7 @@ static enum med_code write_notes(struct build *b, struct med_err *err)
     med_jw_kint(&w, "terms", (long long)b->report.term_count);
     med_jw_kint(&w, "text_bytes", (long long)b->report.text_bytes);
     med_jw_kbool(&w, "encoder_trained", b->report.encoder_trained);
-    med_jw_kdouble(&w, "unknown_term_rate", b->unknown_rate);
+    med_jw_kdouble(&w, "unknown_term_rate", med_segment_unknown_rate(&b->segment));
     med_jw_key(&w, "seconds");
     med_jw_object(&w);
     med_jw_kdouble(&w, "analyse", b->report.seconds.analyse);
@@ -327,27 +237,17 @@ static enum med_code write_notes(struct build *b, struct med_err *err)
     return code;
 }
 
-/* Today's date from the wall clock: what recency is counted from, fixed in the generation. */
-static int32_t today(void)
-{
-    char text[MED_TIME_TEXT_LEN + 1];
-    med_time_text(med_unix_time_s(), text);
-    return (text[0] - '0') * 10000000 + (text[1] - '0') * 1000000 + (text[2] - '0') * 100000 +
-           (text[3] - '0') * 10000 + (text[5] - '0') * 1000 + (text[6] - '0') * 100 +
-           (text[8] - '0') * 10 + (text[9] - '0');
-}
-
 static enum med_code publish(struct build *b, struct med_err *err)
 {
     uint64_t start = med_now_ns(), removed;
     struct med_input_entry *inputs;
     size_t input_count;
-    enum med_code code = gate(b, err);
+    enum med_code code = build_check_segment(b, err);
     if (!code) code = write_notes(b, err);
     if (!code) code = med_snapshot_inputs(b->snapshot, 1, b->arena, &inputs, &input_count, err);
     if (code) return code;
     if (input_count) b->manifest.last_input = inputs[0].name;
-    b->manifest.reference_date = today();
+    b->manifest.reference_date = build_reference_date(b);
     b->manifest.segments = &b->segment;
     b->manifest.segment_count = 1;
     if (b->manifest.encoder_id[0]) {
@@ -376,36 +276,6 @@ static enum med_code publish(struct build *b, struct med_err *err)
     return MED_OK;
 }
 
-static void forward_free(struct forward *f)
-{
-    med_free(f->tokens);
-    med_free(f->title_start);
-    med_free(f->title_end);
-    med_free(f->chunk_start);
-    med_free(f->chunk_end);
-    med_free(f->chunk_sentence);
-    med_free(f->chunk_doc);
-    med_free(f->sentence_start);
-}
-
-static void release(struct build *b)
-{
-    med_corpus_free(&b->encoder);
-    med_map_close(&b->encoder_map);
-    med_tables_free(&b->tables);
-    med_fields_writer_free(&b->fields);
-    med_overlay_builder_free(&b->overlay);
-    med_buf_free(&b->overlay_bytes);
-    med_thesaurus_builder_free(&b->thesaurus);
-    med_buf_free(&b->thesaurus_bytes);
-    med_lex_writer_free(&b->lex);
-    med_vocab_free(&b->vocab);
-    forward_free(&b->forward);
-    med_snapshot_close(&b->snapshot);
-    med_arena_free(&b->arena);
-    med_build_lock_release(&b->lock);
-}
-
 enum med_code med_build(struct med_data *data, struct med_store *store,
     const struct med_build_options *options, struct med_build_report *ret_report,
     struct med_err *err)
@@ -418,7 +288,7 @@ enum med_code med_build(struct med_data *data, struct med_store *store,
     b.report.seconds.analyse = seconds_since(analyse_start);
     if (!code) code = make_overlay(&b, err);
     if (!code) code = make_thesaurus(&b, err);
-    if (!code) code = write_lexical(&b, err);
+    if (!code) code = build_write_segment(&b, err);
     if (!code) code = make_dense(&b, err);
     if (!code) code = publish(&b, err);
     if (code && b.segment_dir[0]) {
@@ -428,7 +298,7 @@ enum med_code med_build(struct med_data *data, struct med_store *store,
     }
     b.report.doc_count = b.doc_count;
     b.report.seconds.total = seconds_since(start);
-    release(&b);
+    build_release(&b);
     if (!code) *ret_report = b.report;
     return code;
 }

@@ -15,7 +15,11 @@ struct med_build_options {
     bool lexical_only;
     uint32_t dim; /* of a new encoder; 0 = MED_DIM_DEFAULT */
     uint64_t seed;
-    unsigned threads;    /* 0 = all */
+    unsigned threads;       /* 0 = all */
+    int32_t reference_date; /* yyyymmdd that recency is counted from; 0 = today */
+    /* Not NULL: encoder and calibration come from the current generation of this folder. Tests
+     * compare an update with a build that has nothing else from before. */
+    struct med_data *encoder_of;
     double gate_overlap; /* floor of the gate's canary queries (gate.h); 0 = not compared */
     size_t keep;         /* generations kept after publishing; 0 = 3 */
     const struct med_progress *progress;

@@ -40,6 +40,7 @@ struct build {
     struct med_lex_writer *lex;
     struct med_segment_tables *tables;
     struct med_fields_writer *fields;
+    struct med_statements_writer *statements;
     struct med_overlay_builder *overlay;
     struct med_buf overlay_bytes;
     struct med_thesaurus_builder *thesaurus;
@@ -52,7 +53,6 @@ struct build {
     struct med_corpus_encoder *encoder;
     struct med_map encoder_map; /* when the encoder is an earlier one */
     struct med_file_ref encoder_file;
-    double unknown_rate; /* tokens without a vector, of all tokens */
     struct med_manifest manifest;
     struct med_build_report report;
 };
@@ -60,6 +60,20 @@ struct build {
 /* Heading path above the passage's own heading, for body sections; empty for abstracts. */
 struct med_str build_context(const struct med_doc *doc, const struct med_chunk *chunk);
 
+/* --- one segment from a list of documents (assemble.c) --- */
+/* Folder and writers; the manifest's weights are set. */
+enum med_code build_open_segment(struct build *b, struct med_err *err) MED_CHECK;
+/* Everything but the vectors, after build_analyse; fills b->segment. */
+enum med_code build_write_segment(struct build *b, struct med_err *err) MED_CHECK;
+/* Vectors and graph by b->encoder. MED_E_INTERNAL when the graph finds too little. */
+enum med_code build_make_vectors(struct build *b, struct med_err *err) MED_CHECK;
+/* Opens the new segment as it would be served and asks it. */
+enum med_code build_check_segment(struct build *b, struct med_err *err) MED_CHECK;
+/* What recency is counted from: today (UTC), in builds and updates alike. */
+int32_t build_reference_date(const struct build *b);
+void build_release(struct build *b);
+
+/* Reads b->docs (ids and versions, in byte order) into whichever writers there are. */
 enum med_code build_analyse(struct build *b, struct med_err *err) MED_CHECK;
 /* Trains on all passages but those of held-out documents (bit per document; NULL = none). */
 enum med_code build_train(struct build *b, const uint64_t *held_out,

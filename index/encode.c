@@ -219,7 +219,8 @@ enum med_code build_encode(struct build *b, const struct med_corpus_encoder *enc
         med_free(e.workers[i].rows);
         med_free(e.workers[i].values);
     }
-    b->unknown_rate = known + unknown ? (double)unknown / (double)(known + unknown) : 0;
+    b->segment.token_count = known + unknown;
+    b->segment.unknown_count = unknown;
     med_free(e.workers);
     med_free(e.row_of);
     med_free(e.vectors);

@@ -35,6 +35,8 @@ struct med_segment_ref {
     size_t file_count;
     uint64_t doc_count;
     uint64_t chunk_count;
+    /* Words that were encoded, and those of them that the encoder does not know; 0: not known. */
+    uint64_t token_count, unknown_count;
     /* Of the generation, not of the segment. */
     struct med_file_ref patch;  /* set by publish; an empty name: nothing is changed */
     struct med_str patch_bytes; /* what publish writes there, borrowed; not read back */
@@ -55,8 +57,11 @@ struct med_manifest {
     size_t encoder_file_count;
     uint32_t title_weight, mesh_weight;
     double k1, b;
-    double fusion_weight;         /* of the dense half, calibrated */
-    struct med_str calibration;   /* JSON object: how the weight was found */
+    double fusion_weight;       /* of the dense half, calibrated */
+    struct med_str calibration; /* JSON object: how the weight was found */
+    /* When the encoder was trained; 0 documents: not known. */
+    uint64_t trained_doc_count;
+    double trained_unknown_rate;
     double recall_at_10;          /* of the dense index against exact search */
     int32_t reference_date;       /* yyyymmdd that recency is counted from */
     struct med_str last_input;    /* name of the newest ingested file */
@@ -147,6 +152,9 @@ enum med_code med_pin_map_patch(const struct med_pin *pin, const struct med_segm
     bool verify, struct med_map *ret_map, struct med_err *err) MED_CHECK;
 void med_pin_release(struct med_pin **pin);
 
+/* Of words that the encoder does not know; 0 where nothing was encoded. */
+double med_segment_unknown_rate(const struct med_segment_ref *segment);
+double med_manifest_unknown_rate(const struct med_manifest *manifest);
 /* Passages that can be found. */
 uint64_t med_manifest_chunk_count(const struct med_manifest *manifest);
 

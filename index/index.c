@@ -16,9 +16,12 @@ static int compare_shared(const void *a, const void *b, void *ctx)
 }
 
 /* The few documents that share a work with others, so that an answer can name its siblings. */
-static enum med_code collect_shared(struct med_index *x, struct med_err *err)
+enum med_code index_collect_shared(struct med_index *x, struct med_err *err)
 {
     size_t cap = 0;
+    med_free(x->shared);
+    x->shared = NULL;
+    x->shared_count = 0;
     for (uint32_t s = 0; s < x->segment_count; s++) {
         const struct med_segment *segment = x->segments[s];
         for (uint32_t d = 0; d < segment->doc_count; d++) {
@@ -31,6 +34,22 @@ static enum med_code collect_shared(struct med_index *x, struct med_err *err)
     }
     if (x->shared_count) qsort_r(x->shared, x->shared_count, sizeof *x->shared, compare_shared, x);
     return MED_OK;
+}
+
+size_t index_shared_of(const struct med_index *x, uint64_t work, size_t *ret_first)
+{
+    size_t low = 0, high = x->shared_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (x->shared[mid].work < work)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    size_t end = low;
+    while (end < x->shared_count && x->shared[end].work == work) end++;
+    *ret_first = low;
+    return end - low;
 }
 
 static enum med_code open_encoder(struct med_index *x, bool verify, struct med_err *err)
@@ -122,7 +141,7 @@ static enum med_code open_pinned(struct med_pin *pin, struct med_store *store, b
     if (!code) code = open_segments(x, verify, err);
     if (!code) code = open_overlay(x, verify, err);
     if (!code) code = open_thesaurus(x, verify, err);
-    if (!code) code = collect_shared(x, err);
+    if (!code) code = index_collect_shared(x, err);
     if (code) {
         med_index_release(&x);
         return code;

@@ -113,6 +113,15 @@ enum med_code passage_choose(const struct med_segment *segment, struct med_analy
     const struct query *query, struct med_str text, const struct med_ranked *rank,
     struct med_arena *arena, uint32_t *ret_chunk, struct med_err *err) MED_CHECK;
 
+/* Gives an open segment another patch, whose bytes are borrowed: how an update looks at the state
+ * that it is going to publish. Nobody else may use the segment meanwhile. */
+enum med_code segment_patch(
+    struct med_segment *segment, struct med_str bytes, struct med_err *err) MED_CHECK;
+/* Lists the live documents that share works, anew. */
+enum med_code index_collect_shared(struct med_index *index, struct med_err *err) MED_CHECK;
+/* The works of the list: [*ret_first, *ret_first + count). */
+size_t index_shared_of(const struct med_index *index, uint64_t work, size_t *ret_first);
+
 /* The fusion weight of the dense half for a freshly built, not yet published generation. */
 struct calibration {
     double weight;

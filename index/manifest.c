@@ -31,6 +31,21 @@ uint64_t med_manifest_chunk_count(const struct med_manifest *m)
     return count;
 }
 
+double med_segment_unknown_rate(const struct med_segment_ref *s)
+{
+    return s->token_count ? (double)s->unknown_count / (double)s->token_count : 0;
+}
+
+double med_manifest_unknown_rate(const struct med_manifest *m)
+{
+    struct med_segment_ref all = {0};
+    for (size_t i = 0; i < m->segment_count; i++) {
+        all.token_count += m->segments[i].token_count;
+        all.unknown_count += m->segments[i].unknown_count;
+    }
+    return med_segment_unknown_rate(&all);
+}
+
 /* --- names --- */
 
 bool manifest_id_ok(const char *id)
@@ -83,7 +98,7 @@ static enum med_code check_object(struct med_str json, const char *name, struct 
 static enum med_code check_manifest(const struct med_manifest *m, struct med_err *err)
 {
     if (!isfinite(m->k1) || !isfinite(m->b) || !isfinite(m->fusion_weight) ||
-        !isfinite(m->recall_at_10)) {
+        !isfinite(m->trained_unknown_rate) || !isfinite(m->recall_at_10)) {
         return med_fail(err, MED_E_INVALID, "a number of the manifest is not finite");
     }
     if (m->segment_count > SEGMENTS_MAX) {
@@ -139,6 +154,10 @@ static void write_segments(struct med_jw *w, const struct med_manifest *m)
         med_jw_kcstr(w, "id", s->id);
         med_jw_kint(w, "doc_count", (long long)s->doc_count);
         med_jw_kint(w, "chunk_count", (long long)s->chunk_count);
+        if (s->token_count) {
+            med_jw_kint(w, "token_count", (long long)s->token_count);
+            med_jw_kint(w, "unknown_count", (long long)s->unknown_count);
+        }
         write_files(w, s->files, s->file_count);
         write_part(w, "patch", &s->patch);
         if (s->patch.name[0]) {
@@ -193,6 +212,10 @@ static void write_body(struct med_jw *w, const struct med_manifest *m)
     med_jw_kdouble(w, "k1", m->k1);
     med_jw_kdouble(w, "b", m->b);
     med_jw_kdouble(w, "fusion_weight", m->fusion_weight);
+    if (m->trained_doc_count) {
+        med_jw_kint(w, "trained_doc_count", (long long)m->trained_doc_count);
+        med_jw_kdouble(w, "trained_unknown_rate", m->trained_unknown_rate);
+    }
     med_jw_kdouble(w, "recall_at_10", m->recall_at_10);
     med_jw_kint(w, "reference_date", m->reference_date);
     med_jw_kstr(w, "last_input", m->last_input);
@@ -321,6 +344,10 @@ static void parse_segments(struct parse *p, const struct med_json *o, struct med
         text(p, v, "id", s->id, sizeof s->id);
         s->doc_count = (uint64_t)integer(p, v, "doc_count", 0, INTEGER_MAX);
         s->chunk_count = (uint64_t)integer(p, v, "chunk_count", 0, INTEGER_MAX);
+        if (med_json_get(v, "token_count")) {
+            s->token_count = (uint64_t)integer(p, v, "token_count", 0, INTEGER_MAX);
+            s->unknown_count = (uint64_t)integer(p, v, "unknown_count", 0, INTEGER_MAX);
+        }
         s->files = parse_files(p, v, &s->file_count);
         if (!manifest_id_ok(s->id)) wrong(p, "id");
         parse_part(p, v, "patch", &s->patch);
@@ -426,6 +453,10 @@ static void parse_body(struct parse *p, const struct med_json *o, struct med_man
     m->k1 = real(p, o, "k1");
     m->b = real(p, o, "b");
     m->fusion_weight = real(p, o, "fusion_weight");
+    if (med_json_get(o, "trained_doc_count")) {
+        m->trained_doc_count = (uint64_t)integer(p, o, "trained_doc_count", 0, INTEGER_MAX);
+        m->trained_unknown_rate = real(p, o, "trained_unknown_rate");
+    }
     m->recall_at_10 = real(p, o, "recall_at_10");
     m->reference_date = (int32_t)integer(p, o, "reference_date", 0, 99991231);
     if (!med_arena_str(p->arena, med_json_get_str(o, "last_input"), &m->last_input)) no_memory(p);

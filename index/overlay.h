@@ -24,6 +24,7 @@
 #pragma once
 
 #include "common/fs.h"
+#include "index/evidence.h"
 #include "index/retractions.h"
 #include "index/store/store.h"
 
@@ -73,6 +74,34 @@ enum med_code med_overlay_builder_add(
 enum med_code med_overlay_builder_finish(struct med_overlay_builder *builder,
     struct med_snapshot *snapshot, const struct med_retraction_list *list, struct med_buf *out,
     struct med_err *err) MED_CHECK;
+
+/* Without reading documents: what a builder must know of each, and what it asks for. */
+struct med_overlay_facts {
+    struct med_str id;
+    uint32_t own_flags; /* med_doc_flags */
+    enum med_source source;
+    struct med_date date;
+    struct med_str organization; /* of guidelines */
+    const struct med_link *links;
+    size_t link_count;
+};
+enum med_code med_overlay_builder_add_facts(struct med_overlay_builder *builder,
+    const struct med_overlay_facts *facts, struct med_err *err) MED_CHECK;
+#define MED_OVERLAY_MEMBERS_MAX 16u /* of one work; more share an alias by mistake */
+struct med_overlay_member {
+    struct med_str id;
+    uint32_t own_flags;
+    enum med_evidence evidence; /* of its own record */
+};
+/* All live documents of the work that `id` belongs to, in any order, at most
+ * MED_OVERLAY_MEMBERS_MAX; *ret_count may be larger, then the documents are read after all. Ids are
+ * borrowed until the builder is freed. MED_E_NOT_FOUND: no live document has that id. */
+typedef enum med_code (*med_overlay_work_fn)(void *ctx, struct med_str id,
+    struct med_overlay_member members[MED_OVERLAY_MEMBERS_MAX], size_t *ret_count,
+    struct med_err *err);
+/* Before finish: works come from here instead of from the store's documents. */
+void med_overlay_builder_ask(
+    struct med_overlay_builder *builder, med_overlay_work_fn work, void *ctx);
 
 /* --- reading --- */
 struct med_overlay {

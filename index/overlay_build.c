@@ -17,7 +17,6 @@
 
 #define OVERLAY_ARENA_BYTES_MAX (8 * MED_GIB)
 #define OVERLAY_HEAP_BYTES_MAX (4 * MED_GIB - 1)
-#define WORK_MEMBERS_MAX 16u /* of one work; more share an alias by mistake */
 #define OWN_FLAGS                                                                                  \
     (MED_FLAG_RETRACTED | MED_FLAG_RETRACTION_NOTICE | MED_FLAG_CONCERN | MED_FLAG_ERRATUM |       \
         MED_FLAG_SUPERSEDED)
@@ -42,18 +41,13 @@ struct finding {
     int kind; /* enum med_link_kind; -1 = no link */
 };
 
-struct member {
-    struct med_str id;
-    uint32_t own_flags;
-    enum med_evidence evidence;
-};
-
 struct med_overlay_builder {
     struct med_arena *arena;   /* all strings */
     struct med_arena *scratch; /* one resolution */
     struct statement *statements;
     size_t statement_count, statement_cap;
-    struct member *flagged; /* documents whose own record says something about themselves */
+    struct med_overlay_member
+        *flagged; /* documents whose own record says something about themselves */
     size_t flagged_count, flagged_cap;
     struct med_str *full_texts; /* ids */
     size_t full_text_count, full_text_cap;
@@ -61,6 +55,8 @@ struct med_overlay_builder {
     size_t guideline_count, guideline_cap;
     struct finding *findings;
     size_t finding_count, finding_cap;
+    med_overlay_work_fn work; /* NULL: documents are read */
+    void *work_ctx;
 };
 
 static enum med_code out_of_memory(struct med_err *err)
@@ -100,14 +96,14 @@ void med_overlay_builder_free(struct med_overlay_builder **builder)
 /* --- collecting --- */
 
 static enum med_code add_guideline(
-    struct med_overlay_builder *b, const struct med_doc *doc, struct med_err *err)
+    struct med_overlay_builder *b, const struct med_overlay_facts *facts, struct med_err *err)
 {
     struct med_str prefix = MED_STR("guideline:");
-    if (!med_str_starts(doc->id, prefix)) return MED_OK;
-    struct guideline g = {.date = doc->date};
+    if (!med_str_starts(facts->id, prefix)) return MED_OK;
+    struct guideline g = {.date = facts->date};
     if (!med_grow(&b->guidelines, &b->guideline_cap, b->guideline_count + 1, sizeof g) ||
-        !med_arena_str(b->arena, doc->id, &g.id) ||
-        !med_arena_str(b->arena, doc->organization, &g.organization))
+        !med_arena_str(b->arena, facts->id, &g.id) ||
+        !med_arena_str(b->arena, facts->organization, &g.organization))
         return out_of_memory(err);
     struct med_str slug = med_str_sub(g.id, prefix.len, g.id.len);
     enum med_code code = med_slug_family(slug, b->arena, &g.family, &g.year, &g.version, err);
@@ -115,20 +111,20 @@ static enum med_code add_guideline(
     return code;
 }
 
-enum med_code med_overlay_builder_add(
-    struct med_overlay_builder *b, const struct med_doc *doc, struct med_err *err)
+enum med_code med_overlay_builder_add_facts(
+    struct med_overlay_builder *b, const struct med_overlay_facts *facts, struct med_err *err)
 {
-    uint32_t own = med_doc_flags(doc) & OWN_FLAGS;
+    uint32_t own = facts->own_flags & OWN_FLAGS;
     struct med_str id = {0};
-    if ((own || doc->link_count) && !med_arena_str(b->arena, doc->id, &id))
+    if ((own || facts->link_count) && !med_arena_str(b->arena, facts->id, &id))
         return out_of_memory(err);
     if (own) {
         if (!med_grow(&b->flagged, &b->flagged_cap, b->flagged_count + 1, sizeof *b->flagged))
             return out_of_memory(err);
-        b->flagged[b->flagged_count++] = (struct member){.id = id, .own_flags = own};
+        b->flagged[b->flagged_count++] = (struct med_overlay_member){.id = id, .own_flags = own};
     }
-    for (size_t i = 0; i < doc->link_count; i++) {
-        const struct med_link *link = &doc->links[i];
+    for (size_t i = 0; i < facts->link_count; i++) {
+        const struct med_link *link = &facts->links[i];
         if (link->kind == MED_LINK_OTHER || link->target.len == 0) continue;
         struct statement s = {.from = id, .kind = link->kind};
         if (!med_grow(&b->statements, &b->statement_cap, b->statement_count + 1, sizeof s) ||
@@ -137,35 +133,55 @@ enum med_code med_overlay_builder_add(
             return out_of_memory(err);
         b->statements[b->statement_count++] = s;
     }
-    if (doc->source == MED_SOURCE_PMC) {
+    if (facts->source == MED_SOURCE_PMC) {
         if (!med_grow(&b->full_texts, &b->full_text_cap, b->full_text_count + 1, sizeof id) ||
-            !med_arena_str(b->arena, doc->id, &b->full_texts[b->full_text_count]))
+            !med_arena_str(b->arena, facts->id, &b->full_texts[b->full_text_count]))
             return out_of_memory(err);
         b->full_text_count++;
     }
-    return doc->source == MED_SOURCE_GUIDELINE ? add_guideline(b, doc, err) : MED_OK;
+    return facts->source == MED_SOURCE_GUIDELINE ? add_guideline(b, facts, err) : MED_OK;
+}
+
+enum med_code med_overlay_builder_add(
+    struct med_overlay_builder *b, const struct med_doc *doc, struct med_err *err)
+{
+    struct med_overlay_facts facts = {.id = doc->id,
+        .own_flags = med_doc_flags(doc),
+        .source = doc->source,
+        .date = doc->date,
+        .organization = doc->organization,
+        .links = doc->links,
+        .link_count = doc->link_count};
+    return med_overlay_builder_add_facts(b, &facts, err);
+}
+
+void med_overlay_builder_ask(struct med_overlay_builder *b, med_overlay_work_fn work, void *ctx)
+{
+    b->work = work;
+    b->work_ctx = ctx;
 }
 
 /* --- resolving --- */
 
 static enum med_code add_members(struct med_overlay_builder *b, struct med_snapshot *snapshot,
-    struct med_str alias, struct member members[WORK_MEMBERS_MAX], size_t *count,
+    struct med_str alias, struct med_overlay_member members[MED_OVERLAY_MEMBERS_MAX], size_t *count,
     struct med_err *err)
 {
     struct med_str *ids;
     size_t id_count;
     enum med_code code = med_snapshot_find_alias(snapshot, alias, b->scratch, &ids, &id_count, err);
-    for (size_t i = 0; !code && i < id_count && *count < WORK_MEMBERS_MAX; i++) {
+    for (size_t i = 0; !code && i < id_count && *count < MED_OVERLAY_MEMBERS_MAX; i++) {
         bool known = false;
         for (size_t k = 0; k < *count; k++) known |= med_str_eq(ids[i], members[k].id);
-        if (!known) members[(*count)++] = (struct member){.id = ids[i]};
+        if (!known) members[(*count)++] = (struct med_overlay_member){.id = ids[i]};
     }
     return code;
 }
 
-/* The live documents of the work that the alias names: a list that grows while it is walked. */
-static enum med_code resolve(struct med_overlay_builder *b, struct med_snapshot *snapshot,
-    struct med_str alias, struct member members[WORK_MEMBERS_MAX], size_t *ret_count,
+/* A list that grows while it is walked: every document is read for its aliases. */
+static enum med_code resolve_by_reading(struct med_overlay_builder *b,
+    struct med_snapshot *snapshot, struct med_str alias,
+    struct med_overlay_member members[MED_OVERLAY_MEMBERS_MAX], size_t *ret_count,
     struct med_err *err)
 {
     size_t count = 0;
@@ -185,6 +201,54 @@ static enum med_code resolve(struct med_overlay_builder *b, struct med_snapshot 
     }
     if (!code) *ret_count = count;
     return code;
+}
+
+static bool is_member(const struct med_overlay_member *members, size_t count, struct med_str id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (med_str_eq(members[i].id, id)) return true;
+    }
+    return false;
+}
+
+/* The same from what is known of works. *ret_all: false when they are too large for that. */
+static enum med_code resolve_by_asking(struct med_overlay_builder *b, struct med_snapshot *snapshot,
+    struct med_str alias, struct med_overlay_member members[MED_OVERLAY_MEMBERS_MAX],
+    size_t *ret_count, bool *ret_all, struct med_err *err)
+{
+    size_t count = 0, named = 0;
+    *ret_all = false;
+    med_arena_reset(b->scratch);
+    enum med_code code = add_members(b, snapshot, alias, members, &named, err);
+    if (code || named == MED_OVERLAY_MEMBERS_MAX) return code;
+    count = named;
+    for (size_t i = 0; !code && i < named; i++) {
+        struct med_overlay_member work[MED_OVERLAY_MEMBERS_MAX];
+        size_t n;
+        code = b->work(b->work_ctx, members[i].id, work, &n, err);
+        if (code || n > MED_OVERLAY_MEMBERS_MAX) return code;
+        for (size_t k = 0; k < n; k++) {
+            size_t at = 0;
+            while (at < count && !med_str_eq(members[at].id, work[k].id)) at++;
+            if (at == MED_OVERLAY_MEMBERS_MAX) return MED_OK;
+            if (at == count) count++;
+            members[at] = work[k];
+        }
+    }
+    *ret_count = count;
+    *ret_all = true;
+    return code;
+}
+
+/* The live documents of the work that the alias names; those that carry the alias itself first. */
+static enum med_code resolve(struct med_overlay_builder *b, struct med_snapshot *snapshot,
+    struct med_str alias, struct med_overlay_member members[MED_OVERLAY_MEMBERS_MAX],
+    size_t *ret_count, struct med_err *err)
+{
+    bool all = false;
+    enum med_code code = MED_OK;
+    if (b->work) code = resolve_by_asking(b, snapshot, alias, members, ret_count, &all, err);
+    return code || all ? code : resolve_by_reading(b, snapshot, alias, members, ret_count, err);
 }
 
 /* --- turning around --- */
@@ -215,8 +279,8 @@ static uint32_t flags_of_kind(enum med_link_kind kind)
 
 /* Records that `m` stands in `kind` to `other`. A notice is not retracted, and what was retracted
  * by its own record is no notice. */
-static enum med_code tell(struct med_overlay_builder *b, const struct member *m, int kind,
-    uint32_t flags, struct med_str other, struct med_str note, struct med_err *err)
+static enum med_code tell(struct med_overlay_builder *b, const struct med_overlay_member *m,
+    int kind, uint32_t flags, struct med_str other, struct med_str note, struct med_err *err)
 {
     struct finding f = {.kind = kind, .note = note, .flags = flags};
     if (m->own_flags & MED_FLAG_RETRACTION_NOTICE) f.flags &= ~(uint32_t)MED_FLAG_RETRACTED;
@@ -228,17 +292,10 @@ static enum med_code tell(struct med_overlay_builder *b, const struct member *m,
     return MED_OK;
 }
 
-static bool is_member(const struct member *members, size_t count, struct med_str id)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (med_str_eq(members[i].id, id)) return true;
-    }
-    return false;
-}
-
 /* The name under which the others know a work: the alias itself where it is a document's id. */
-static enum med_code name_of(struct med_overlay_builder *b, const struct member *members,
-    size_t count, struct med_str alias, struct med_str *ret_name, struct med_err *err)
+static enum med_code name_of(struct med_overlay_builder *b,
+    const struct med_overlay_member *members, size_t count, struct med_str alias,
+    struct med_str *ret_name, struct med_err *err)
 {
     struct med_str name = count && !is_member(members, count, alias) ? members[0].id : alias;
     return med_arena_str(b->arena, name, ret_name) ? MED_OK : out_of_memory(err);
@@ -249,7 +306,7 @@ static enum med_code name_of(struct med_overlay_builder *b, const struct member 
 static enum med_code spread(struct med_overlay_builder *b, struct med_snapshot *snapshot,
     const struct statement *s, struct med_err *err)
 {
-    struct member members[WORK_MEMBERS_MAX];
+    struct med_overlay_member members[MED_OVERLAY_MEMBERS_MAX];
     size_t count;
     enum med_link_kind inverse = med_link_inverse(s->kind);
     enum med_code code = resolve(b, snapshot, s->target, members, &count, err);
@@ -273,7 +330,7 @@ static enum med_code spread(struct med_overlay_builder *b, struct med_snapshot *
 static enum med_code spread_evidence(struct med_overlay_builder *b, struct med_snapshot *snapshot,
     struct med_str full_text, struct med_err *err)
 {
-    struct member members[WORK_MEMBERS_MAX];
+    struct med_overlay_member members[MED_OVERLAY_MEMBERS_MAX];
     enum med_evidence best = MED_EVIDENCE_UNKNOWN;
     size_t count;
     enum med_code code = resolve(b, snapshot, full_text, members, &count, err);
@@ -291,9 +348,9 @@ static enum med_code spread_evidence(struct med_overlay_builder *b, struct med_s
 }
 
 static enum med_code spread_flags(struct med_overlay_builder *b, struct med_snapshot *snapshot,
-    const struct member *from, struct med_err *err)
+    const struct med_overlay_member *from, struct med_err *err)
 {
-    struct member members[WORK_MEMBERS_MAX];
+    struct med_overlay_member members[MED_OVERLAY_MEMBERS_MAX];
     size_t count;
     enum med_code code = resolve(b, snapshot, from->id, members, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
@@ -312,7 +369,7 @@ static enum med_code apply_list(struct med_overlay_builder *b, struct med_snapsh
     for (size_t i = 0; !code && list && i < list->count; i++) {
         const struct med_retraction *r = &list->items[i];
         enum med_link_kind inverse = med_link_inverse(r->kind);
-        struct member members[WORK_MEMBERS_MAX];
+        struct med_overlay_member members[MED_OVERLAY_MEMBERS_MAX];
         struct med_str paper, notice;
         size_t count;
         code = resolve(b, snapshot, r->notice, members, &count, err);
@@ -379,7 +436,7 @@ static enum med_code spread_families(
             struct statement s = {
                 .from = newest->id, .target = g->id, .kind = MED_LINK_UPDATE_OF, .note = note};
             code = spread(b, snapshot, &s, err);
-            struct member m = {.id = newest->id};
+            struct med_overlay_member m = {.id = newest->id};
             if (!code) code = tell(b, &m, MED_LINK_UPDATE_OF, 0, g->id, note, err);
         }
         if (code) return code;

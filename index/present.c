@@ -17,19 +17,10 @@ static enum med_code siblings(const struct med_index *x, uint32_t segment, uint3
 {
     uint64_t work = med_segment_work(x->segments[segment], doc);
     if (!med_segment_shared(x->segments[segment], doc)) return MED_OK;
-    size_t low = 0, high = x->shared_count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (x->shared[mid].work < work)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    size_t end = low;
-    while (end < x->shared_count && x->shared[end].work == work) end++;
-    r->also = med_arena_calloc(arena, end - low + 1, sizeof *r->also);
+    size_t first, count = index_shared_of(x, work, &first);
+    r->also = med_arena_calloc(arena, count + 1, sizeof *r->also);
     if (!r->also) return out_of_memory(err);
-    for (size_t i = low; i < end; i++) {
+    for (size_t i = first; i < first + count; i++) {
         const struct shared_work *w = &x->shared[i];
         if (w->segment == segment && w->doc == doc) continue;
         r->also[r->also_count++] = med_segment_doc_id(x->segments[w->segment], w->doc);

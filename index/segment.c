@@ -19,13 +19,14 @@ enum {
     MAP_FIELD_POSTINGS,
     MAP_FIELD_LENGTHS,
     MAP_ATTRIBUTES,
+    MAP_STATEMENTS,
     MAP_VECTORS,
     MAP_GRAPH,
     MAP_COUNT
 };
 static const char *const map_names[MAP_COUNT] = {"documents", "chunks", "lexicon", "postings",
-    "lengths", "field_lexicon", "field_postings", "field_lengths", "attributes", "vectors",
-    "graph"};
+    "lengths", "field_lexicon", "field_postings", "field_lengths", "attributes",
+    MED_STATEMENTS_FILE, "vectors", "graph"};
 _Static_assert(
     MAP_COUNT <= sizeof((struct med_segment){0}.maps) / sizeof(struct med_map), "maps fit");
 
@@ -149,6 +150,9 @@ static enum med_code open_parts(struct med_segment *s, struct med_err *err)
     if (med_lex_chunk_count(s->lex) != s->chunk_count)
         return corrupt(err, s, "the lexical index has another number of passages");
     code = open_fields(s, err);
+    s->has_statements = s->maps[MAP_STATEMENTS].ptr;
+    if (!code && s->has_statements)
+        code = med_statements_open(s->maps[MAP_STATEMENTS], s->doc_count, &s->statements, err);
     if (code || !s->maps[MAP_GRAPH].ptr) return code;
     code = med_dense_open(s->maps[MAP_VECTORS], s->maps[MAP_GRAPH], &s->dense, err);
     if (code) return code;
@@ -203,25 +207,43 @@ static enum med_code patch_works(struct med_segment *s, struct med_err *err)
     return MED_OK;
 }
 
-static enum med_code apply_patch(struct med_segment *s, struct med_err *err)
+static void drop_patch(struct med_segment *s)
 {
+    med_free(s->live_docs);
+    med_free((void *)(uintptr_t)s->live_chunks.words);
+    med_free(s->works);
+    s->live_docs = NULL;
+    s->works = NULL;
+    s->patch = (struct med_patch){0};
     s->live_doc_count = s->doc_count;
     s->live_chunks = (struct med_filter){.set_count = s->chunk_count};
+}
+
+enum med_code segment_patch(struct med_segment *s, struct med_str bytes, struct med_err *err)
+{
+    drop_patch(s);
     s->live_length_sum = med_lex_length_sum(s->lex);
-    enum med_code code =
-        med_patch_open(s->patch_map.ptr, s->patch_map.len, s->doc_count, &s->patch, err);
+    enum med_code code = med_patch_open(bytes.ptr, bytes.len, s->doc_count, &s->patch, err);
     if (code) {
         med_err_prefix(err, "segment %s", s->ref->id);
         return code;
     }
-    if (s->patch.dead_doc_count != s->ref->dead_doc_count ||
-        s->patch.dead_chunk_count != s->ref->dead_chunk_count)
-        return corrupt(err, s, "its patch and the manifest disagree");
     const struct med_patch_term *last = s->patch.terms + s->patch.term_count;
     if (s->patch.term_count && last[-1].ordinal >= med_lex_term_count(s->lex))
         return corrupt(err, s, "its patch names an unknown term");
     if (s->patch.dead_doc_count) code = make_live_sets(s, err);
     if (!code && s->patch.work_count) code = patch_works(s, err);
+    return code;
+}
+
+/* The patch that the manifest names. */
+static enum med_code apply_patch(struct med_segment *s, struct med_err *err)
+{
+    struct med_str bytes = {.ptr = (const char *)s->patch_map.ptr, .len = s->patch_map.len};
+    enum med_code code = segment_patch(s, bytes, err);
+    if (!code && (s->patch.dead_doc_count != s->ref->dead_doc_count ||
+                     s->patch.dead_chunk_count != s->ref->dead_chunk_count))
+        return corrupt(err, s, "its patch and the manifest disagree");
     return code;
 }
 
@@ -270,7 +292,7 @@ enum med_code med_segment_open(const struct med_pin *pin, const struct med_segme
     s->ref = ref;
     enum med_code code = MED_OK;
     for (int i = 0; !code && i < MAP_COUNT; i++) {
-        bool optional = i == MAP_VECTORS || i == MAP_GRAPH;
+        bool optional = i >= MAP_STATEMENTS;
         bool there = has_file(ref, map_names[i]);
         if (optional && !there) continue;
         if (i == MAP_ATTRIBUTES || i == MAP_FIELD_LEXICON) {
@@ -299,9 +321,7 @@ void med_segment_close(struct med_segment **segment)
     med_dense_free(&s->dense);
     med_free(s->flags);
     med_free(s->evidence);
-    med_free(s->live_docs);
-    med_free((void *)(uintptr_t)s->live_chunks.words);
-    med_free(s->works);
+    drop_patch(s);
     med_map_close(&s->patch_map);
     for (int i = 0; i < MAP_COUNT; i++) med_map_close(&s->maps[i]);
     med_free(s);

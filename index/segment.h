@@ -4,6 +4,8 @@
  *   chunks     three arrays: document ordinal, span, content hash of each chunk
  *   lexicon, postings, lengths   the lexical index (lexical/)
  *   field_lexicon, field_postings, field_lengths, attributes   fields of documents (fields.h)
+ *   statements                   what its documents say about others (statements.h); absent in
+ *                                segments of older versions
  *   vectors, graph               the dense index (dense/); absent in a lexical-only generation
  *
  * What a generation changes about a segment (documents that are dead, works that span segments) is
@@ -18,6 +20,7 @@
 #include "index/generation.h"
 #include "index/lexical/lexical.h"
 #include "index/patch.h"
+#include "index/statements.h"
 
 /* On disk, little-endian. Strings are offsets into the heap. */
 struct med_doc_row {
@@ -67,6 +70,11 @@ enum med_code med_tables_finish(struct med_segment_tables *tables, const struct 
     const char *dir, struct med_file_ref ret_files[MED_TABLE_FILE_COUNT],
     struct med_err *err) MED_CHECK;
 
+/* One file of a segment from pieces one behind the other, synced. */
+enum med_code med_segment_write_file(const struct med_fs *fs, const char *dir, const char *name,
+    const struct med_str *pieces, size_t piece_count, struct med_file_ref *ret_ref,
+    struct med_err *err) MED_CHECK;
+
 /* --- reading --- */
 struct med_segment {
     const struct med_segment_ref *ref;
@@ -86,6 +94,8 @@ struct med_segment {
     struct med_lex *fields; /* its "passages" are documents */
     struct med_attributes attributes;
     struct med_dense *dense; /* NULL when lexical only */
+    bool has_statements;
+    struct med_statements statements;
     struct med_map patch_map;
     struct med_patch patch;
     uint64_t *live_docs; /* bit per document; NULL: all */

@@ -174,7 +174,7 @@ static enum med_code join_works(struct med_segment_tables *t, struct med_err *er
     return MED_OK;
 }
 
-static enum med_code write_file(const struct med_fs *fs, const char *dir, const char *name,
+enum med_code med_segment_write_file(const struct med_fs *fs, const char *dir, const char *name,
     const struct med_str *pieces, size_t piece_count, struct med_file_ref *ret_ref,
     struct med_err *err)
 {
@@ -212,7 +212,7 @@ enum med_code med_tables_finish(struct med_segment_tables *t, const struct med_f
         bytes_of(t->docs, t->doc_count * sizeof *t->docs),
         med_buf_str(&t->heap),
     };
-    code = write_file(fs, dir, "documents", documents, 3, &ret_files[0], err);
+    code = med_segment_write_file(fs, dir, "documents", documents, 3, &ret_files[0], err);
     if (code) return code;
 
     size_t n = t->chunk_count;
@@ -225,5 +225,5 @@ enum med_code med_tables_finish(struct med_segment_tables *t, const struct med_f
         bytes_of(t->chunks, n * sizeof *t->chunks),
         bytes_of(t->chunk_hash, n * sizeof *t->chunk_hash),
     };
-    return write_file(fs, dir, "chunks", chunks, 5, &ret_files[1], err);
+    return med_segment_write_file(fs, dir, "chunks", chunks, 5, &ret_files[1], err);
 }
