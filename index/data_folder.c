@@ -60,8 +60,20 @@ static enum med_code make_folders(const struct med_data *data, struct med_err *e
     return code;
 }
 
-enum med_code med_data_open(const char *path, bool create, const struct med_fs *fs,
-    struct med_data **ret_data, struct med_err *err)
+/* A folder in which a restore did not finish looks whole and may not be. */
+static enum med_code refuse_unfinished(const struct med_data *data, struct med_err *err)
+{
+    char path[MED_PATH_MAX];
+    enum med_code code = data_path(data, MED_RESTORING_FILE, NULL, NULL, path, err);
+    if (code == MED_OK && med_path_exists(path))
+        code = med_fail(err, MED_E_CONFLICT,
+            "a backup is being restored into %s; when that was interrupted, run the restore again",
+            data->path);
+    return code;
+}
+
+static enum med_code open_folder(const char *path, bool create, bool unfinished,
+    const struct med_fs *fs, struct med_data **ret_data, struct med_err *err)
 {
     size_t len = strlen(path);
     while (len > 1 && path[len - 1] == '/') len--;
@@ -71,8 +83,12 @@ enum med_code med_data_open(const char *path, bool create, const struct med_fs *
     if (!data) return med_fail(err, MED_E_NOMEM, "out of memory");
     data->fs = fs ? fs : med_fs_posix();
     memcpy(data->path, path, len);
-    enum med_code code = MED_OK;
+    enum med_code code = unfinished ? MED_OK : refuse_unfinished(data, err);
     struct stat st;
+    if (code != MED_OK) {
+        med_data_close(&data);
+        return code;
+    }
     if (create) {
         code = make_folders(data, err);
     } else if (stat(data->path, &st) != 0) {
@@ -90,6 +106,18 @@ enum med_code med_data_open(const char *path, bool create, const struct med_fs *
     }
     *ret_data = data;
     return MED_OK;
+}
+
+enum med_code med_data_open(const char *path, bool create, const struct med_fs *fs,
+    struct med_data **ret_data, struct med_err *err)
+{
+    return open_folder(path, create, false, fs, ret_data, err);
+}
+
+enum med_code data_open_unfinished(
+    const char *path, const struct med_fs *fs, struct med_data **ret_data, struct med_err *err)
+{
+    return open_folder(path, false, true, fs, ret_data, err);
 }
 
 void med_data_close(struct med_data **data)

@@ -11,6 +11,10 @@ struct med_data {
     char path[MED_PATH_MAX];
 };
 
+/* med_data_open for a folder that is being restored (backup.h), which nobody else may open. */
+enum med_code data_open_unfinished(const char *path, const struct med_fs *fs,
+    struct med_data **ret_data, struct med_err *err) MED_CHECK;
+
 /* An id that may be part of a path: 1..MED_NAME_LEN of [0-9a-z_-]. */
 bool manifest_id_ok(const char *id);
 

@@ -27,6 +27,7 @@
 #include "index/lexical/lexical.h" /* med_file_ref */
 
 #define MED_MANIFEST_VERSION 2 /* 1: no patches; still written where there are none */
+#define MED_RESTORING_FILE "RESTORING" /* while a backup is being restored (backup.h) */
 #define MED_NAME_LEN 32        /* hex ids of segments and encoders */
 
 struct med_segment_ref {

@@ -31,6 +31,8 @@ enum med_code cmd_similar(const struct options *options, struct med_err *err) ME
 enum med_code cmd_terms(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_vocab(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_mcp(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_backup(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_restore(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_generations(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_health(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_completion(const struct options *options, struct med_err *err) MED_CHECK;

@@ -108,6 +108,23 @@ static const struct command commands[] = {
         "  {\"mcpServers\": {\"medicus\": {\"command\": \"medicus\",\n"
         "    \"args\": [\"mcp\", \"--data\", \"/var/lib/medicus\"]}}}\n",
         cmd_mcp},
+    {"backup", COMMAND_BACKUP, "--data FOLDER DEST",
+        "copy the data folder while it is in use",
+        "DEST is a new folder, a file that ends in .tar, or - for an archive on stdout. The copy\n"
+        "has one state of the store, the current generation with all that it needs, the\n"
+        "operator's lists and the API keys (stored as hashes; --without-keys leaves them out).\n"
+        "An archive needs room for a copy of the store in the data folder meanwhile.\n",
+        "  medicus backup --data ./data /backup/medicus-2026-01-31\n"
+        "  medicus backup --data ./data - | ssh vault 'cat > medicus.tar'\n",
+        cmd_backup},
+    {"restore", COMMAND_RESTORE, "--data FOLDER SOURCE",
+        "make a data folder of a backup",
+        "FOLDER must be new or empty. Every file is compared with its checksum, then the whole\n"
+        "is checked as `medicus check` does. Until that is done no command opens the folder;\n"
+        "after an interruption, run the same again.\n",
+        "  medicus restore --data ./data /backup/medicus-2026-01-31\n"
+        "  ssh vault 'cat medicus.tar' | medicus restore --data ./data -\n",
+        cmd_restore},
     {"generations", COMMAND_GENERATIONS,
         "--data FOLDER [list] | compare A B | activate N | prune [--keep N]",
         "list, compare, roll back and prune generations",

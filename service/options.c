@@ -16,7 +16,7 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PA
 #define DATA_COMMANDS                                                                              \
     (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) |           \
         ON(CHECK) | ON(RETRACTIONS) | ON(VOCAB) | ON(TERMS) | ON(SIMILAR) | ON(MCP) |              \
-        ON(GENERATIONS))
+        ON(GENERATIONS) | ON(BACKUP) | ON(RESTORE))
 #define AT(field) offsetof(struct options, field)
 
 struct option_row {
@@ -54,6 +54,8 @@ static const struct option_row rows[] = {
         "dimensions of a new encoder (default 256)"},
     {"seed", 0, "N", NULL, ON(BUILD), OPTION_UINT, AT(seed), 1, 0, 9007199254740992.0, NULL,
         "seed of everything random (default 1)"},
+    {"without-keys", 0, NULL, NULL, ON(BACKUP), OPTION_FLAG, AT(without_keys), 0, 0, 0, NULL,
+        "leave the API keys out"},
     {"ids", 0, NULL, NULL, ON(GENERATIONS), OPTION_FLAG, AT(ids), 0, 0, 0, NULL,
         "compare: list the documents that differ"},
     {"keep", 0, "N", NULL, ON(GENERATIONS), OPTION_UINT, AT(keep), 3, 1, 1000, NULL,

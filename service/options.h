@@ -25,6 +25,8 @@ enum command_id {
     COMMAND_SIMILAR,
     COMMAND_MCP,
     COMMAND_GENERATIONS,
+    COMMAND_BACKUP,
+    COMMAND_RESTORE,
     COMMAND_HEALTH,
     COMMAND_COMPLETION,
     COMMAND_MANUAL,
@@ -48,6 +50,8 @@ struct options {
     bool retrain, lexical_only;
     uint64_t dim, seed, keep;
     double gate_overlap;
+    /* backup */
+    bool without_keys;
     /* generations */
     bool ids;
     /* build, eval, serve */

@@ -110,6 +110,7 @@ void med_state_encode(const struct med_store_state *state, struct med_buf *out)
     med_buf_put_u64(out, state->doc_count);
     med_buf_put_u64(out, state->next_training);
     med_buf_append(out, state->store_id, sizeof state->store_id);
+    med_buf_put_u64(out, state->commit_count);
 }
 
 enum med_code med_state_decode(
@@ -127,6 +128,7 @@ enum med_code med_state_decode(
     state.doc_count = med_read_u64(&r);
     state.next_training = med_read_u64(&r);
     struct med_str store_id = med_read_bytes(&r, sizeof state.store_id);
+    if (r.ok && r.pos != r.end) state.commit_count = med_read_u64(&r);
     if (!r.ok || r.pos != r.end || format == 0) {
         return med_fail(
             err, MED_E_CORRUPT, "the docstore's state record is damaged: restore it from a backup");

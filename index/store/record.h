@@ -4,7 +4,8 @@
  *   head     format 1 | live 1 | version 4 | sequence 8 | PubMed version 4 | date revised 4 |
  *            hash 16 | aliases: n 1, n x (len 2, bytes)
  *   version  format 1 | codec 1 | dictionary 4 | raw length 4 | hash of raw 16 | payload
- *   state    format 4 | dictionary 4 | live documents 8 | next training 8 | store id 16
+ *   state    format 4 | dictionary 4 | live documents 8 | next training 8 | store id 16 |
+ *            commits 8 (absent in older stores)
  *   input    format 1 | varints: sequence, time, added, updated, unchanged, deleted, skipped | name
  *
  * Everything decoded was untrusted bytes: false or MED_E_CORRUPT for whatever does not fit. */
@@ -49,6 +50,9 @@ struct med_store_state {
     uint64_t doc_count;     /* live */
     uint64_t next_training; /* a dictionary is trained once there are so many live documents */
     unsigned char store_id[16];
+    /* Counts commits, also across copies, in which LMDB's own count begins anew. Absent in stores
+     * of older versions: 0. */
+    uint64_t commit_count;
 };
 void med_state_encode(const struct med_store_state *state, struct med_buf *out);
 enum med_code med_state_decode(

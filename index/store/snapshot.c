@@ -37,7 +37,8 @@ uint64_t med_snapshot_doc_count(const struct med_snapshot *snapshot)
 
 uint64_t med_snapshot_txn_id(const struct med_snapshot *snapshot)
 {
-    return med_txn_id(snapshot->txn);
+    uint64_t count = snapshot->state.commit_count;
+    return count ? count : med_txn_id(snapshot->txn);
 }
 
 static enum med_code not_found(struct med_str id, struct med_err *err)

@@ -33,8 +33,11 @@ enum med_code store_state_write(
     struct med_txn *txn, const struct med_store_state *state, struct med_err *err)
 {
     struct med_buf buf;
+    struct med_store_state next = *state;
+    next.commit_count++;
+    if (next.commit_count < med_txn_id(txn)) next.commit_count = med_txn_id(txn);
     med_buf_init(&buf, MED_KIB);
-    med_state_encode(state, &buf);
+    med_state_encode(&next, &buf);
     enum med_code code = med_buf_status(&buf, err);
     if (code == MED_OK) code = med_txn_put(txn, TABLE_META, STATE_KEY, med_buf_str(&buf), err);
     med_buf_free(&buf);
