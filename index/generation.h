@@ -26,9 +26,9 @@
 #include "common/progress.h"
 #include "index/lexical/lexical.h" /* med_file_ref */
 
-#define MED_MANIFEST_VERSION 2 /* 1: no patches; still written where there are none */
+#define MED_MANIFEST_VERSION 2         /* 1: no patches; still written where there are none */
 #define MED_RESTORING_FILE "RESTORING" /* while a backup is being restored (backup.h) */
-#define MED_NAME_LEN 32        /* hex ids of segments and encoders */
+#define MED_NAME_LEN 32                /* hex ids of segments and encoders */
 
 struct med_segment_ref {
     char id[MED_NAME_LEN + 1];
