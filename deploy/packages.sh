@@ -5,7 +5,8 @@ packages_build=(
     gcc g++ meson ninja-build pkg-config python3 python3-yaml
     libmicrohttpd-dev libfaiss-dev libopenblas-openmp-dev libcjson-dev liblmdb-dev
     libxml2-dev zlib1g-dev libarchive-dev libcmark-gfm-dev libcmark-gfm-extensions-dev
-    libyaml-dev libzstd-dev libstemmer-dev libutf8proc-dev libxxhash-dev libgomp1 libsystemd-dev
+    libyaml-dev libzstd-dev libsodium-dev libstemmer-dev libutf8proc-dev libxxhash-dev libgomp1
+    libsystemd-dev
 )
 packages_demo=(curl ca-certificates)
 packages_test=(libcmocka-dev clang-format clang-tidy git curl procps python3-jsonschema python3-venv

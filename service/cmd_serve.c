@@ -93,11 +93,34 @@ static void announce(const struct options *options, const char *url)
         fprintf(stderr, "listening on %s\n", url);
 }
 
+static void reload_keys(struct server *server)
+{
+    struct med_err err = {0};
+    bool changed;
+    enum med_code code = access_reload(server->access, false, &changed, &err);
+    if (code)
+        med_log(MED_LOG_ERROR, "keys", "%s; the keys from before stay in force", err.text);
+    else if (changed)
+        med_log(MED_LOG_INFO, "keys", "read %zu keys", access_key_count(server->access));
+}
+
 static void on_tick(void *ctx)
 {
     struct server *server = ctx;
     if (http_server_responsive(server->http)) notify_alive();
-    if (atomic_load(&stop)) notify_stopping();
+    if (atomic_load(&stop))
+        notify_stopping();
+    else
+        reload_keys(server);
+}
+
+static enum med_code open_access(
+    const struct options *o, struct access **ret_access, struct med_err *err)
+{
+    struct access_options access = {.data = o->data, .metrics_open = o->open_metrics};
+    enum med_code code =
+        o->rate_limit ? rate_parse(med_str_of(o->rate_limit), &access.rate, err) : MED_OK;
+    return code ? code : access_new(&access, ret_access, err);
 }
 
 static enum med_code run(const struct options *options, struct server *server, struct med_err *err)
@@ -105,12 +128,15 @@ static enum med_code run(const struct options *options, struct server *server, s
     struct http_options http_options = http_options_of(options);
     struct http_app app = router_app(server);
     app.tick = on_tick;
+    http_options.allow_public |= access_asks(server->access);
     char own_url[128];
     raise_descriptor_limit(options->connections);
     enum med_code code = http_server_new(&http_options, &app, &server->http, err);
     if (code) return code;
     snprintf(own_url, sizeof own_url, "http://%s", http_server_address(server->http));
     server->public_url = public_url_of(options->public_url ? options->public_url : own_url);
+    access_open_without_keys(
+        server->access, options->allow_public || http_server_is_local(server->http));
     catch_signals(server->http);
     announce(options, own_url);
     notify_ready(own_url);
@@ -137,9 +163,11 @@ enum med_code cmd_serve(const struct options *options, struct med_err *err)
     server->allow_origin = options->allow_origin;
     server->start_unix_s = med_unix_time_s();
     if (getrandom(&server->id_seed, sizeof server->id_seed, 0) < 0) server->id_seed = med_now_ns();
-    code = serving_new(options->data, options->wait, &server->serving, err);
+    code = open_access(options, &server->access, err);
+    if (!code) code = serving_new(options->data, options->wait, &server->serving, err);
     if (!code) code = run(options, server, err);
     serving_free(&server->serving);
+    access_free(&server->access);
     med_free(server);
     return code;
 }

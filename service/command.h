@@ -34,6 +34,7 @@ enum med_code cmd_mcp(const struct options *options, struct med_err *err) MED_CH
 enum med_code cmd_backup(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_restore(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_generations(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_key(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_health(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_completion(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_manual(const struct options *options, struct med_err *err) MED_CHECK;

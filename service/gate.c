@@ -131,7 +131,7 @@ static bool is_host(struct med_str host)
 }
 
 struct framing {
-    unsigned hosts, lengths, encodings, types, keys, expects;
+    unsigned hosts, lengths, encodings, types, authorizations, keys, expects;
     struct med_str host, length, encoding, expect;
 };
 
@@ -162,6 +162,8 @@ static enum problem read_fields(
         } else if (med_str_eq_nocase(name, MED_STR("Content-Type"))) {
             f->types++;
         } else if (med_str_eq_nocase(name, MED_STR("Authorization"))) {
+            f->authorizations++;
+        } else if (med_str_eq_nocase(name, MED_STR("X-API-Key"))) {
             f->keys++;
         }
     }
@@ -214,7 +216,8 @@ static enum problem check_fields(const struct gate_limits *limits, const struct 
         return bad(detail, "no Host field");
     if (f.hosts && !is_host(f.host)) return bad(detail, "the Host field is malformed");
     if (f.types > 1) return bad(detail, "more than one Content-Type field");
-    if (f.keys > 1) return bad(detail, "more than one Authorization field");
+    if (f.authorizations > 1) return bad(detail, "more than one Authorization field");
+    if (f.keys > 1) return bad(detail, "more than one X-API-Key field");
     if (f.expects && !med_str_eq_nocase(f.expect, MED_STR("100-continue"))) {
         (void)med_fail(detail, MED_E_UNSUPPORTED, "only Expect: 100-continue is known");
         return PROBLEM_EXPECTATION_FAILED;

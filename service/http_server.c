@@ -27,6 +27,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -313,6 +314,20 @@ static bool stray_bytes(const struct http_request *r)
     return false;
 }
 
+static void read_peer(struct MHD_Connection *mhd, unsigned char ret_peer[16])
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    if (!address) return;
+    if (address->sa_family == AF_INET6) {
+        memcpy(ret_peer, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
+    } else if (address->sa_family == AF_INET) {
+        ret_peer[10] = ret_peer[11] = 0xFF;
+        memcpy(ret_peer + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+    }
+}
+
 static void read_header(
     struct exchange *x, const char *url, const char *method, const char *version)
 {
@@ -320,6 +335,7 @@ static void read_header(
     r->start_ns = med_now_ns();
     r->method = med_str_of(method);
     r->version = med_str_of(version);
+    read_peer(x->mhd, r->peer);
     MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, take_header, r);
     const char *line_uri = x->uri;
     r->odd_request_line = !line_uri || url != line_uri || method + r->method.len + 1 != line_uri ||
@@ -636,6 +652,11 @@ const char *http_server_address(const struct http_server *s)
     return s->listener.address;
 }
 
+bool http_server_is_local(const struct http_server *s)
+{
+    return s->listener.local;
+}
+
 /* Connections that owe or are about to owe an answer. */
 static size_t count_busy(struct http_server *s, bool grace)
 {
@@ -673,8 +694,10 @@ enum med_code http_server_run(struct http_server *s, const atomic_bool *stop, st
     for (unsigned i = 0; i < s->options.io_threads; i++) wake(s->io[i].wake_fd);
     while (!atomic_load(stop)) {
         struct pollfd fd = {.fd = s->wake_fd, .events = POLLIN};
-        if (poll(&fd, 1, 1000) < 0 && errno != EINTR)
-            return med_fail_errno(err, errno, "cannot poll");
+        uint64_t count;
+        int ready = poll(&fd, 1, 1000);
+        if (ready < 0 && errno != EINTR) return med_fail_errno(err, errno, "cannot poll");
+        if (ready > 0) (void)!read(s->wake_fd, &count, sizeof count);
         if (s->app->tick) s->app->tick(s->app->ctx);
     }
     drain(s);

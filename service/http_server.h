@@ -14,11 +14,12 @@
 #pragma once
 
 #include "common/buf.h"
+#include "service/caller.h"
 
 #include <stdatomic.h>
 
 #define HTTP_REQUEST_ID_MAX 64
-#define HTTP_RESPONSE_HEADERS_MAX 12
+#define HTTP_RESPONSE_HEADERS_MAX 24
 
 struct http_header {
     struct med_str name, value;
@@ -38,7 +39,9 @@ struct http_request {
     uint64_t start_ns;           /* header complete */
     uint64_t queued_ns, work_ns; /* waited for, and spent on, a worker */
     char id[HTTP_REQUEST_ID_MAX + 1];
-    int route; /* the application's, for metrics */
+    unsigned char peer[16]; /* address of the other end; IPv4 mapped into IPv6 */
+    int route;              /* the application's, for metrics */
+    struct caller caller;   /* the application's */
 };
 /* The first header of that name (ASCII case ignored); false when there is none. */
 bool http_header_get(const struct http_request *request, const char *name, struct med_str *ret);
@@ -70,7 +73,8 @@ struct http_app {
         void *ctx, void *worker, struct http_request *request, struct http_response *response);
     void (*done)(
         void *ctx, const struct http_request *request, const struct http_response *response);
-    /* About once a second, on the thread of http_server_run. NULL = nothing. */
+    /* About once a second, and after http_server_wake, on the thread of http_server_run. NULL =
+     * nothing. */
     void (*tick)(void *ctx);
     enum med_code (*worker_new)(void *ctx, void **ret_worker, struct med_err *err);
     void (*worker_free)(void *ctx, void *worker);
@@ -96,6 +100,8 @@ enum med_code http_server_new(const struct http_options *options, const struct h
     struct http_server **ret_server, struct med_err *err) MED_CHECK;
 /* "127.0.0.1:43211" */
 const char *http_server_address(const struct http_server *server);
+/* Only this machine can reach it. */
+bool http_server_is_local(const struct http_server *server);
 /* Serves until *stop becomes true (wake it by a signal or http_server_wake), then stops accepting,
  * answers what was accepted, and returns. */
 enum med_code http_server_run(

@@ -111,11 +111,11 @@ enum med_code listener_open(
     if (!allow_public && !is_loopback(list->ai_addr)) {
         freeaddrinfo(list);
         return med_fail(err, MED_E_USAGE,
-            "%s can be reached from other machines, and this server asks nobody for a key: put a "
-            "proxy in front, or say --allow-public",
+            "%s can be reached from other machines, and there are no keys: make one with `medicus "
+            "key add NAME`, or say --allow-public to answer everybody",
             spec);
     }
-    struct listener l;
+    struct listener l = {.local = is_loopback(list->ai_addr)};
     code = bind_one(spec, list, &l.fd, err);
     freeaddrinfo(list);
     if (code) return code;

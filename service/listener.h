@@ -10,6 +10,7 @@
 
 struct listener {
     int fd;
+    bool local;                         /* only this machine can reach it */
     char address[LISTENER_ADDRESS_MAX]; /* "127.0.0.1:8080", with the port that was chosen */
 };
 

@@ -33,7 +33,8 @@ static const struct command commands[] = {
     {"serve", COMMAND_SERVE, "--data FOLDER [--listen HOST:PORT]",
         "answer searches over HTTP",
         "Serves the current generation, picks up newly published ones, and stops gracefully on\n"
-        "SIGTERM or SIGINT. Only this machine can reach it unless --allow-public is given.\n",
+        "SIGTERM or SIGINT. Where other machines can reach it, it needs keys (`medicus key`) or\n"
+        "--allow-public.\n",
         "  medicus serve --data ./data --listen 127.0.0.1:8080\n"
         "  curl -H 'Accept: text/plain' 'http://127.0.0.1:8080/v1/search?q=beta+blockers'\n",
         cmd_serve},
@@ -136,6 +137,15 @@ static const struct command commands[] = {
         "  medicus generations --data ./data activate 11\n"
         "  medicus generations --data ./data prune --keep 2\n",
         cmd_generations},
+    {"key", COMMAND_KEY, "--data FOLDER add NAME | list | rotate NAME | revoke NAME",
+        "API keys of the server",
+        "The secret is printed once and stored as a hash. As soon as there is a key, every\n"
+        "request needs one; a running server notices within a second or two. rotate gives a key a\n"
+        "new secret and ends the old one; to change over without a gap add a second key first.\n",
+        "  medicus key --data ./data add agents --source pubmed,guideline --rate 20/s\n"
+        "  medicus key --data ./data add ops --scope search,admin --expires 2027-12-31\n"
+        "  medicus key --data ./data revoke agents\n",
+        cmd_key},
     {"health", COMMAND_HEALTH, "[--listen HOST:PORT]",
         "ask a running server whether it is ready",
         "For HEALTHCHECK lines: exit status 0 when /readyz answers 200, 9 otherwise.\n",

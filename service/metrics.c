@@ -27,8 +27,8 @@ static const char *const stage_names[STAGE_COUNT] = {
 };
 
 /* The last one, 0, is "other": a status that this table forgot must not get lost. */
-static const int statuses[METRICS_STATUS_COUNT] = {200, 202, 304, 400, 403, 404, 405, 406, 408, 409,
-    410, 413, 414, 415, 417, 431, 500, 501, 503, 504, 507, 429, 0};
+static const int statuses[METRICS_STATUS_COUNT] = {200, 202, 304, 400, 401, 403, 404, 405, 406, 408,
+    409, 410, 413, 414, 415, 417, 431, 500, 501, 503, 504, 507, 429, 0};
 
 static const double bounds_s[METRICS_BUCKET_COUNT] = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5};

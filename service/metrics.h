@@ -37,7 +37,7 @@ enum stage {
     STAGE_COUNT
 };
 
-#define METRICS_STATUS_COUNT 23
+#define METRICS_STATUS_COUNT 24
 #define METRICS_BUCKET_COUNT 14
 
 struct histogram {

@@ -16,7 +16,7 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PA
 #define DATA_COMMANDS                                                                              \
     (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) |           \
         ON(CHECK) | ON(RETRACTIONS) | ON(VOCAB) | ON(TERMS) | ON(SIMILAR) | ON(MCP) |              \
-        ON(GENERATIONS) | ON(BACKUP) | ON(RESTORE))
+        ON(GENERATIONS) | ON(BACKUP) | ON(RESTORE) | ON(KEY))
 #define AT(field) offsetof(struct options, field)
 
 struct option_row {
@@ -156,10 +156,24 @@ static const struct option_row rows[] = {
     {"html", 0, "FILE", NULL, ON(EVAL), OPTION_TEXT, AT(html), 0, 0, 0, NULL,
         "write the report as one HTML page with plots"},
 
+    {"scope", 0, "LIST", NULL, ON(KEY), OPTION_TEXT, AT(scope), 0, 0, 0, NULL,
+        "what a new key may do: search (default), admin, or both"},
+    {"source", 0, "LIST", NULL, ON(KEY), OPTION_TEXT, AT(key_sources), 0, 0, 0, NULL,
+        "what a new key may see: pubmed, pmc, guideline, other (default: all)"},
+    {"rate", 0, "N/UNIT", NULL, ON(KEY), OPTION_TEXT, AT(rate), 0, 0, 0, NULL,
+        "requests of a new key per s, min or h, such as 10/s (default: the server's)"},
+    {"expires", 0, "DATE", NULL, ON(KEY), OPTION_TEXT, AT(expires), 0, 0, 0, NULL,
+        "last day of a key, or its last second: 2027-01-31, 2027-01-31T12:00:00Z"},
+
     {"listen", 'l', "HOST:PORT", "MEDICUS_LISTEN", ON(SERVE) | ON(HEALTH), OPTION_TEXT, AT(listen),
         0, 0, 0, "127.0.0.1:8080", "address (default 127.0.0.1:8080; port 0 chooses one)"},
     {"allow-public", 0, NULL, "MEDICUS_ALLOW_PUBLIC", ON(SERVE), OPTION_FLAG, AT(allow_public),
-        0, 0, 0, NULL, "listen on an address that other machines can reach"},
+        0, 0, 0, NULL, "listen where other machines can reach it although there are no keys"},
+    {"rate-limit", 0, "N/UNIT", "MEDICUS_RATE_LIMIT", ON(SERVE), OPTION_TEXT, AT(rate_limit),
+        0, 0, 0, NULL,
+        "requests per s, min or h of a key without its own rate, or of all without keys"},
+    {"open-metrics", 0, NULL, "MEDICUS_OPEN_METRICS", ON(SERVE), OPTION_FLAG, AT(open_metrics),
+        0, 0, 0, NULL, "answer /metrics without a key although there are keys"},
     {"allow-origin", 0, "LIST", "MEDICUS_ALLOW_ORIGIN", ON(SERVE), OPTION_TEXT,
         AT(allow_origin), 0, 0, 0, NULL,
         "origins of web pages that may use /mcp, separated by commas"},

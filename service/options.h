@@ -27,6 +27,7 @@ enum command_id {
     COMMAND_GENERATIONS,
     COMMAND_BACKUP,
     COMMAND_RESTORE,
+    COMMAND_KEY,
     COMMAND_HEALTH,
     COMMAND_COMPLETION,
     COMMAND_MANUAL,
@@ -70,9 +71,12 @@ struct options {
     uint64_t losers;
     double fusion_weight, authority_weight;
     bool expand;
+    /* key */
+    const char *scope, *key_sources, *rate, *expires;
     /* serve, health */
     const char *listen, *log_format, *log_level, *allow_origin;
-    bool allow_public, wait, access_log;
+    const char *rate_limit;
+    bool allow_public, wait, access_log, open_metrics;
     uint64_t io_threads, queue_depth, connections, header_deadline_ms, body_deadline_ms, idle_ms;
     uint64_t request_bytes;
 

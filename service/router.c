@@ -1,7 +1,7 @@
 /* From a request to the function that answers it.
  *
- * On the I/O thread, before the body: request id, gate, route, method, representation, type of the
- * body. What is refused here costs no search thread. */
+ * On the I/O thread, before the body: request id, gate, route, key, method, representation, type of
+ * the body. What is refused here costs no search thread. */
 #include "service/server.h"
 
 #include "common/clock.h"
@@ -20,6 +20,7 @@ struct route_row {
     const char *suffix; /* and this stands behind it; NULL = nothing */
     unsigned methods;   /* enum method */
     unsigned media;     /* 1 << enum media */
+    enum need need;     /* of a key */
     void (*work)(struct server *server, struct worker_state *worker,
         const struct http_request *request, struct http_response *response);
     void (*quick)(
@@ -33,22 +34,30 @@ struct route_row {
 
 /* clang-format off */
 static const struct route_row rows[] = {
-    {ROUTE_SEARCH, "/v1/search", false, NULL, GET_HEAD | METHOD_POST, JSON | TEXT, route_search,
-         NULL},
+    {ROUTE_SEARCH, "/v1/search", false, NULL, GET_HEAD | METHOD_POST, JSON | TEXT, NEED_SEARCH,
+        route_search, NULL},
     {ROUTE_EXPORT, "/v1/export", false, NULL, GET_HEAD, TEXT | 1u << MEDIA_RIS | 1u << MEDIA_CSV,
-         route_export, NULL},
-    {ROUTE_SIMILAR, "/v1/documents/", true, "/similar", GET_HEAD, JSON | TEXT, route_similar,
-        NULL},
-    {ROUTE_DOCUMENT, "/v1/documents/", true, NULL, GET_HEAD, JSON | TEXT | MARKDOWN, route_document,
-         NULL},
-    {ROUTE_TERMS, "/v1/terms", false, NULL, GET_HEAD, JSON | TEXT, route_terms, NULL},
-    {ROUTE_FETCH, "/v1/fetch", false, NULL, METHOD_POST, JSON, route_fetch, NULL},
-    {ROUTE_MCP, "/mcp", false, NULL, METHOD_POST, JSON, route_mcp, NULL},
-    {ROUTE_LIVEZ, "/livez", false, NULL, GET_HEAD, JSON | TEXT, NULL, route_livez},
-    {ROUTE_READYZ, "/readyz", false, NULL, GET_HEAD, JSON | TEXT, NULL, route_readyz},
-    {ROUTE_METRICS, "/metrics", false, NULL, GET_HEAD, 1u << MEDIA_METRICS, NULL, route_metrics},
-    {ROUTE_OPENAPI, "/openapi.json", false, NULL, GET_HEAD, JSON, NULL, route_openapi},
-    {ROUTE_PROBLEMS, "/problems/", true, NULL, GET_HEAD, JSON | TEXT, NULL, route_problems},
+        NEED_SEARCH, route_export, NULL},
+    {ROUTE_SIMILAR, "/v1/documents/", true, "/similar", GET_HEAD, JSON | TEXT, NEED_SEARCH,
+        route_similar, NULL},
+    {ROUTE_DOCUMENT, "/v1/documents/", true, NULL, GET_HEAD, JSON | TEXT | MARKDOWN, NEED_SEARCH,
+        route_document, NULL},
+    {ROUTE_TERMS, "/v1/terms", false, NULL, GET_HEAD, JSON | TEXT, NEED_SEARCH,
+        route_terms, NULL},
+    {ROUTE_FETCH, "/v1/fetch", false, NULL, METHOD_POST, JSON, NEED_SEARCH,
+        route_fetch, NULL},
+    {ROUTE_MCP, "/mcp", false, NULL, METHOD_POST, JSON, NEED_SEARCH,
+        route_mcp, NULL},
+    {ROUTE_LIVEZ, "/livez", false, NULL, GET_HEAD, JSON | TEXT, NEED_NOTHING,
+        NULL, route_livez},
+    {ROUTE_READYZ, "/readyz", false, NULL, GET_HEAD, JSON | TEXT, NEED_NOTHING,
+        NULL, route_readyz},
+    {ROUTE_METRICS, "/metrics", false, NULL, GET_HEAD, 1u << MEDIA_METRICS, NEED_METRICS,
+        NULL, route_metrics},
+    {ROUTE_OPENAPI, "/openapi.json", false, NULL, GET_HEAD, JSON, NEED_NOTHING,
+        NULL, route_openapi},
+    {ROUTE_PROBLEMS, "/problems/", true, NULL, GET_HEAD, JSON | TEXT, NEED_NOTHING,
+        NULL, route_problems},
 };
 /* clang-format on */
 #define ROW_COUNT (sizeof rows / sizeof *rows)
@@ -138,9 +147,8 @@ static void refuse_method(
     respond_problem(r, response, PROBLEM_METHOD_NOT_ALLOWED, detail);
 }
 
-static bool begin(void *ctx, struct http_request *r, struct http_response *response)
+static bool let_in(struct server *server, struct http_request *r, struct http_response *response)
 {
-    struct server *server = ctx;
     struct med_err detail = {0};
     enum media media;
     struct med_str coding;
@@ -148,6 +156,8 @@ static bool begin(void *ctx, struct http_request *r, struct http_response *respo
     give_id(server, r);
     enum problem problem = gate_check(&server->limits, r, &response->close, &detail);
     const struct route_row *row = problem == PROBLEM_NONE ? match(r->path) : NULL;
+    enum need need = row ? row->need : NEED_NOTHING;
+    if (row && row->route == ROUTE_READYZ && readyz_is_verbose(r)) need = NEED_KEY;
     if (row) r->route = row->route;
     common_headers(r, response);
     if (problem != PROBLEM_NONE) {
@@ -157,6 +167,8 @@ static bool begin(void *ctx, struct http_request *r, struct http_response *respo
     } else if (row->route == ROUTE_MCP && !mcp_origin_allowed(server, r)) {
         respond_problem(
             r, response, PROBLEM_FORBIDDEN, "web pages of this origin may not use this server");
+    } else if (!access_check(server->access, need, r, response)) {
+        /* The problem is written. */
     } else if (!(row->methods & method_bit(r->method))) {
         refuse_method(row, r, response);
     } else if (!media_choose(r, row->media, &media)) {
@@ -174,6 +186,13 @@ static bool begin(void *ctx, struct http_request *r, struct http_response *respo
     return false;
 }
 
+static bool begin(void *ctx, struct http_request *r, struct http_response *response)
+{
+    if (let_in(ctx, r, response)) return true;
+    access_headers(r, response);
+    return false;
+}
+
 static void too_large(void *ctx, struct http_request *r, struct http_response *response)
 {
     struct server *server = ctx;
@@ -181,6 +200,7 @@ static void too_large(void *ctx, struct http_request *r, struct http_response *r
     snprintf(
         detail, sizeof detail, "at most %zu bytes are accepted", server->limits.body_bytes_max);
     respond_problem(r, response, PROBLEM_PAYLOAD_TOO_LARGE, detail);
+    access_headers(r, response);
 }
 
 static bool quick(void *ctx, struct http_request *r, struct http_response *response)
@@ -189,6 +209,7 @@ static bool quick(void *ctx, struct http_request *r, struct http_response *respo
     const struct route_row *row = find_row((enum route)r->route);
     if (!row || !row->quick) return false;
     row->quick(server, r, response);
+    access_headers(r, response);
     return true;
 }
 
@@ -196,6 +217,7 @@ static void overloaded(void *ctx, struct http_request *r, struct http_response *
 {
     (void)ctx;
     respond_problem(r, response, PROBLEM_OVERLOADED, "all search threads are busy");
+    access_headers(r, response);
 }
 
 static void work(void *ctx, void *worker, struct http_request *r, struct http_response *response)
@@ -213,6 +235,7 @@ static void work(void *ctx, void *worker, struct http_request *r, struct http_re
             r, response, PROBLEM_LIMIT_EXCEEDED, "the answer is too large; ask for less");
     else if (code)
         respond_problem(r, response, PROBLEM_OUT_OF_MEMORY, NULL);
+    access_headers(r, response);
     if (response->status >= 500 && response->status != 503)
         med_log(MED_LOG_ERROR, "request", "%s answered %d, request id %s",
             route_name((enum route)r->route), response->status, r->id);

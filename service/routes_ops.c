@@ -67,14 +67,20 @@ static void verbose_json(struct server *server, const struct serving_status *s, 
     }
 }
 
+bool readyz_is_verbose(const struct http_request *request)
+{
+    return asks_for(request, MED_STR("verbose"));
+}
+
 void route_readyz(
     struct server *server, const struct http_request *request, struct http_response *response)
 {
     struct serving_status status;
     serving_status(server->serving, &status);
+    bool trusted = request->caller.trusted;
     if (status.generation == 0) {
-        respond_problem(
-            request, response, PROBLEM_NO_INDEX, status.failure[0] ? status.failure : NULL);
+        respond_problem(request, response, PROBLEM_NO_INDEX,
+            trusted && status.failure[0] ? status.failure : NULL);
         return;
     }
     enum media media = json_or_text(request);
@@ -113,6 +119,7 @@ void route_metrics(
     serving_status(server->serving, &s);
     respond(response, 200, MEDIA_METRICS);
     metrics_write(&server->metrics, out);
+    access_metrics(server->access, out);
     metrics_write_value(out, "medicus_queue_depth", "gauge",
         "Requests that wait for a search thread.", (double)http.queue_depth);
     metrics_write_value(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/arena.h"
+#include "service/access.h"
 #include "service/answer.h"
 #include "service/gate.h"
 #include "service/http_server.h"
@@ -11,6 +12,7 @@
 struct server {
     struct serving *serving;
     struct http_server *http; /* set once it exists */
+    struct access *access;
     struct metrics metrics;
     struct med_str public_url;
     struct gate_limits limits;
@@ -89,6 +91,8 @@ void route_livez(
     struct server *server, const struct http_request *request, struct http_response *response);
 void route_readyz(
     struct server *server, const struct http_request *request, struct http_response *response);
+/* Tells more than a probe needs, and so needs a key where there are keys. */
+bool readyz_is_verbose(const struct http_request *request);
 void route_metrics(
     struct server *server, const struct http_request *request, struct http_response *response);
 void route_openapi(

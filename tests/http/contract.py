@@ -154,6 +154,9 @@ class Contract:
 
     def check_headers(self, declared, answer, where):
         known = {name.lower(): self.follow(header) for name, header in declared.items()}
+        # On every answer where a rate limit applies, as the specification's introduction says.
+        headers = self.closed["components"]["headers"]
+        known |= {"ratelimit": headers["RateLimit"], "ratelimit-policy": headers["RateLimitPolicy"]}
         for name, value in answer.headers.items():
             if name in GENERAL_HEADERS:
                 continue

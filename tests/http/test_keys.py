@@ -1,0 +1,299 @@
+"""API keys: made and revoked on the command line, asked for by the server, never guessable."""
+import base64
+import hashlib
+import re
+import stat
+import subprocess
+import time
+import unittest
+
+from support import (BIN, HANG, Server, WithServer, make_data, run, run_json, spec_of,
+                     temp_folder)
+
+OPEN = ("/livez", "/readyz", "/openapi.json", "/problems/gone")
+SEARCHES = ("/v1/search?q=asthma", "/v1/export?q=asthma&format=ids", "/v1/terms?q=asthma",
+            "/v1/documents/pmid:990000101", "/v1/documents/pmid:990000101/similar")
+
+
+def add_key(data, name, *flags):
+    return run("key", "--data", data, "add", name, "--quiet", *flags).stdout.decode().strip()
+
+
+def bearer(secret):
+    return {"Authorization": "Bearer " + secret}
+
+
+def checksum(text):
+    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()[:8]
+
+
+def wait_until(condition):
+    """Something that happens by itself, within a second or two."""
+    end = time.monotonic() + HANG
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+def metric(server, line, **headers):
+    text = server.get("/metrics", **headers).body.decode()
+    return float(re.search("^" + re.escape(line) + r" (\S+)$", text, re.M).group(1))
+
+
+class CommandLine(unittest.TestCase):
+    def setUp(self):
+        self.data = self.enterContext(temp_folder())
+
+    def test_a_secret_is_recognisable_and_is_not_in_the_file(self):
+        secret = add_key(self.data, "agents")
+        self.assertRegex(secret, r"^medicus_[0-9a-f]{72}$")
+        self.assertEqual(secret[-8:], checksum(secret[:-8]))
+        stored = (self.data / "keys").read_bytes()
+        self.assertNotIn(secret.encode(), stored)
+        self.assertNotIn(secret[8:-8].encode(), stored)
+        self.assertIn(hashlib.blake2b(secret.encode(), digest_size=32).hexdigest().encode(), stored)
+        self.assertNotEqual(secret, add_key(self.data, "others"))
+        self.assertNotIn(secret.encode(), run("key", "--data", self.data, "list").stdout)
+
+    def test_the_file_is_its_owners_alone_and_strangers_pens_are_refused(self):
+        add_key(self.data, "agents")
+        path = self.data / "keys"
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+        path.chmod(0o666)
+        result = run("key", "--data", self.data, "list", ok=False)
+        self.assertEqual(result.returncode, 8)
+        self.assertIn(b"chmod 600", result.stderr)
+
+    def test_list_tells_everything_but_the_secret(self):
+        add_key(self.data, "a.b-c_1", "--scope", "search,admin", "--source", "pubmed, guideline",
+                "--rate", "10/s", "--expires", "2099-12-31")
+        add_key(self.data, "plain")
+        one, other = run_json("key", "--data", self.data, "list", "--json")
+        self.assertEqual(one | {"id": "", "created": ""}, {
+            "id": "", "created": "", "name": "a.b-c_1", "scopes": "search,admin",
+            "sources": "pubmed,guideline", "rate": "10/s", "expires": "2100-01-01T00:00:00Z",
+            "expired": False})
+        self.assertEqual((other["scopes"], other["rate"], other["expires"]),
+                         ("search", None, None))
+        text = run("key", "--data", self.data, "list").stdout.decode().splitlines()
+        self.assertEqual(len(text), 3)
+        self.assertEqual(len({len(line.split("\t")) for line in text}), 1)
+
+    def test_what_is_wrong_is_said(self):
+        add_key(self.data, "agents")
+        for args, status, words in (
+                (("add", "agents"), 9, "already"), (("add", "a b"), 2, "letters"),
+                (("add", "x" * 65), 2, "64"), (("add",), 2, "Give one name"),
+                (("add", "b", "--scope", "serch"), 2, 'did you mean "search"'),
+                (("add", "b", "--source", "web"), 2, "no source"),
+                (("add", "b", "--rate", "10"), 2, "10/s"),
+                (("add", "b", "--rate", "0/s"), 2, "rate"),
+                (("add", "b", "--expires", "2027-02-30"), 2, "no date"),
+                (("add", "b", "--expires", "2001-01-01"), 2, "passed"),
+                (("revoke", "nobody"), 4, "key list"), (("rotate", "nobody"), 4, "key list"),
+                (("revoke", "agents", "--rate", "1/s"), 2, "key add"), (("lst",), 2, "what to do")):
+            result = run("key", "--data", self.data, *args, ok=False)
+            self.assertEqual(result.returncode, status, (args, result.stderr))
+            self.assertIn(words, result.stderr.decode(), args)
+
+    def test_revoke_takes_a_name_or_an_id(self):
+        for name in ("one", "two"):
+            add_key(self.data, name)
+        keys = run_json("key", "--data", self.data, "list", "--json")
+        run("key", "--data", self.data, "revoke", keys[0]["id"])
+        run("key", "--data", self.data, "revoke", "two")
+        self.assertEqual(run_json("key", "--data", self.data, "list", "--json"), [])
+
+    def test_twelve_writers_at_once_lose_nothing(self):
+        names = [f"key{i}" for i in range(12)]
+        processes = [subprocess.Popen([BIN, "key", "--data", str(self.data), "add", name, "-q"],
+                                      stdout=subprocess.DEVNULL) for name in names]
+        self.assertEqual([p.wait(timeout=HANG) for p in processes], [0] * len(names))
+        listed = run_json("key", "--data", self.data, "list", "--json")
+        self.assertEqual(sorted(k["name"] for k in listed), sorted(names))
+        self.assertEqual(len({k["id"] for k in listed}), len(names))
+
+    def test_a_damaged_file_is_refused_by_command_and_server(self):
+        add_key(self.data, "agents")
+        path = self.data / "keys"
+        good = path.read_bytes()
+        for bad in (b"", good[:-1], good[:50], good.replace(b"search", b"Search"),
+                    good.replace(b'"agents"', b'"agent5"'), b"{}\n", good + good):
+            path.write_bytes(bad)
+            for command in (("key", "list"), ("serve", "--wait", "--listen", "127.0.0.1:0")):
+                result = run(*command, "--data", self.data, ok=False)
+                self.assertEqual(result.returncode, 6, (bad, result.stderr))
+                self.assertIn(b"damaged", result.stderr)
+
+
+class Serving(unittest.TestCase):
+    """Each test has its own keys; the index is made once."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.data = make_data(cls.enterClassContext(temp_folder()))
+
+    def setUp(self):
+        (self.data / "keys").unlink(missing_ok=True)
+
+    def problem(self, answer, name, status):
+        WithServer.problem(self, answer, name, status)
+        return answer
+
+    def test_without_keys_this_machine_may_search_but_not_administer(self):
+        with Server(self.data) as server:
+            for target in OPEN + SEARCHES + ("/metrics", "/readyz?verbose"):
+                self.assertEqual(server.get(target).status, 200, target)
+
+    def test_with_keys_everything_but_the_open_routes_needs_one(self):
+        secret = add_key(self.data, "agents")
+        with Server(self.data) as server:
+            for target in OPEN:
+                self.assertEqual(server.get(target).status, 200, target)
+            for target in SEARCHES + ("/metrics", "/readyz?verbose"):
+                answer = self.problem(server.get(target), "unauthorized", 401)
+                self.assertEqual(answer.headers["www-authenticate"], 'Bearer realm="medicus"')
+                for headers in (bearer(secret), {"X-API-Key": secret},
+                                {"Authorization": "bearer  " + secret},
+                                {**bearer(secret), "X-API-Key": secret},
+                                {"Authorization": "Basic eDp5", "X-API-Key": secret}):
+                    self.assertEqual(server.get(target, **headers).status, 200, (target, headers))
+            for target, body in (("/v1/search", {"query": "asthma"}),
+                                 ("/v1/fetch", {"ids": ["x"]})):
+                self.problem(server.post(target, body), "unauthorized", 401)
+                self.assertEqual(server.post(target, body, **bearer(secret)).status, 200)
+            self.problem(server.post("/mcp", {}), "unauthorized", 401)
+            head = server.request("HEAD", "/v1/search?q=asthma")
+            self.assertEqual((head.status, head.body), (401, b""))
+
+    def test_a_key_is_checked_before_the_body_is_read(self):
+        add_key(self.data, "agents")
+        with Server(self.data) as server:
+            c = server.connection()
+            c.putrequest("POST", "/v1/search")
+            c.putheader("Content-Type", "application/json")
+            c.putheader("Content-Length", "1000000")
+            c.putheader("Expect", "100-continue")
+            c.endheaders()
+            self.assertEqual(c.getresponse().status, 401)
+            c.close()
+
+    def test_wrong_keys_are_all_answered_alike(self):
+        secret = add_key(self.data, "agents")
+        expired = add_key(self.data, "late")
+        run("key", "--data", self.data, "revoke", "late")
+        other = "medicus_" + "5" * 64
+        wrong = [expired, other + checksum(other), secret[:-1] + "x", "x", "medicus_",
+                 base64.b64encode(secret.encode()).decode(), secret.upper(), "a" * 4000]
+        with Server(self.data) as server:
+            answers = [server.get("/v1/search?q=a", **bearer(w)) for w in wrong]
+            for answer in answers:
+                self.problem(answer, "unauthorized", 401)
+                self.assertIn('error="invalid_token"', answer.headers["www-authenticate"])
+            self.assertEqual(len({a.json["detail"] for a in answers}), 1)
+            self.problem(server.get("/v1/search?q=a", Authorization="Bearer " + secret,
+                                    X_API_Key=other), "bad-request", 400)
+            self.assertEqual(metric(server, 'medicus_auth_failures_total{reason="invalid"}',
+                                    **bearer(secret)), len(wrong))
+
+    def test_many_wrong_keys_of_an_address_are_refused_and_the_right_one_is_not(self):
+        secret = add_key(self.data, "agents")
+        wrong = {"X-API-Key": "guess"}
+        with Server(self.data) as server:
+            statuses = [server.get("/v1/search?q=a", **wrong).status for _ in range(40)]
+            self.assertEqual(statuses[:30], [401] * 30)
+            self.assertIn(429, statuses)
+            for target in ("/v1/search?q=a", "/metrics", "/readyz?verbose"):
+                answer = self.problem(server.get(target, **wrong), "rate-limited", 429)
+                self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+                self.assertEqual(server.get(target, **bearer(secret)).status, 200)
+            self.assertEqual(server.get("/v1/search?q=a").status, 401)
+            self.assertGreater(metric(server, "medicus_rate_limited_total", **bearer(secret)), 0)
+
+    def test_scopes(self):
+        search, admin = add_key(self.data, "s"), add_key(self.data, "a", "--scope", "admin")
+        with Server(self.data) as server:
+            answer = server.get("/v1/search?q=asthma", **bearer(admin))
+            self.problem(answer, "insufficient-scope", 403)
+            self.assertIn('error="insufficient_scope", scope="search"',
+                          answer.headers["www-authenticate"])
+            self.assertEqual(server.get("/v1/search?q=asthma", **bearer(search)).status, 200)
+            for secret in (search, admin):
+                self.assertEqual(server.get("/metrics", **bearer(secret)).status, 200)
+
+    def test_every_route_that_declares_it_answers_401_403_and_429(self):
+        keys = {scope: add_key(self.data, scope, "--scope", scope, "--rate", "1/h")
+                for scope in ("search", "admin")}
+        with Server(self.data) as server:
+            paths = spec_of(server)["paths"]
+            secrets = [bearer(s) for s in keys.values()]
+            for secret in secrets:  # one request an hour, and this was it
+                for target in ("/v1/search?q=a", "/v1/admin/jobs"):
+                    server.get(target, **secret)
+            for path, item in paths.items():
+                target = path.replace("{id}", "x").replace("{name}", "gone")
+                for method, operation in item.items():
+                    declared = set(operation["responses"]) & {"401", "403", "429"}
+                    if declared >= {"401", "429"} and path not in ("/readyz", "/metrics"):
+                        got = {server.request(method.upper(), target, body=b"{}",
+                                              headers={"Content-Type": "application/json", **h}
+                                              ).status for h in [{}, *secrets]}
+                        self.assertEqual(got, {401, 403, 429}, (method, path))
+
+    def test_metrics_can_be_opened(self):
+        add_key(self.data, "agents")
+        with Server(self.data, "--open-metrics") as server:
+            self.assertEqual(server.get("/metrics").status, 200)
+            self.problem(server.get("/readyz?verbose"), "unauthorized", 401)
+
+    def test_changes_are_noticed_by_a_running_server(self):
+        with Server(self.data) as server:
+            secret = add_key(self.data, "agents")
+            wait_until(lambda: server.get("/v1/search?q=a").status == 401)
+            self.assertEqual(server.get("/v1/search?q=a", **bearer(secret)).status, 200)
+            new = run("key", "--data", self.data, "rotate", "agents", "-q").stdout.decode().strip()
+            wait_until(lambda: server.get("/v1/search?q=a", **bearer(secret)).status == 401)
+            self.assertEqual(server.get("/v1/search?q=a", **bearer(new)).status, 200)
+            run("key", "--data", self.data, "revoke", "agents")
+            wait_until(lambda: server.get("/v1/search?q=a", **bearer(new)).status == 401)
+            self.problem(server.get("/v1/search?q=a"), "unauthorized", 401)
+            (self.data / "keys").unlink()
+            wait_until(lambda: server.get("/v1/search?q=a").status == 200)
+
+    def test_a_broken_file_keeps_the_keys_from_before(self):
+        secret = add_key(self.data, "agents")
+        with Server(self.data) as server:
+            (self.data / "keys").write_bytes(b"nonsense")
+            time.sleep(2.5)
+            self.problem(server.get("/v1/search?q=a"), "unauthorized", 401)
+            self.assertEqual(server.get("/v1/search?q=a", **bearer(secret)).status, 200)
+            server.stop()
+        self.assertEqual(sum("the keys from before stay" in line for line in server.log), 1)
+        self.assertNotIn(secret, "".join(server.log))
+
+    def test_addresses_that_others_can_reach_need_keys_or_a_flag(self):
+        result = run("serve", "--data", self.data, "--listen", "0.0.0.0:0", ok=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b"medicus key add", result.stderr)
+        self.assertIn(b"--allow-public", result.stderr)
+        add_key(self.data, "agents")
+        process = subprocess.Popen([BIN, "serve", "--data", str(self.data), "--listen",
+                                    "0.0.0.0:0"], stderr=subprocess.PIPE, text=True)
+        server = Server(self.data)
+        try:
+            line = next(x for x in process.stderr if "listening on" in x)
+            server.port = int(line.rsplit(":", 1)[1])
+            self.problem(server.get("/v1/search?q=a"), "unauthorized", 401)
+            # Without the file such a server must not open by itself.
+            (self.data / "keys").unlink()
+            wait_until(lambda: "has no keys" in server.get("/v1/search?q=a").json["detail"])
+        finally:
+            process.terminate()
+            process.communicate(timeout=HANG)
+
+
+if __name__ == "__main__":
+    unittest.main()
