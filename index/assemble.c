@@ -36,7 +36,7 @@ enum med_code build_write_segment(struct build *b, struct med_err *err)
     struct med_file_ref *files = b->files;
     enum med_code code = med_tables_finish(b->tables, b->fs, b->segment_dir, files, err);
     files += MED_TABLE_FILE_COUNT;
-    if (!code) code = med_lex_writer_finish(b->lex, b->fs, b->segment_dir, files, err);
+    if (!code) code = med_lex_writer_finish(b->lex, b->fs, b->segment_dir, "", files, err);
     files += MED_LEX_FILE_COUNT;
     if (!code) code = med_fields_finish(b->fields, b->fs, b->segment_dir, files, err);
     files += MED_FIELD_FILE_COUNT;

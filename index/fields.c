@@ -1,5 +1,4 @@
-/* The fields index and the attributes of a segment: writing, and opening what has no folder of its
- * own. See fields.h. */
+/* The fields index of a segment: terms and attributes of each document. See fields.h. */
 #include "index/fields.h"
 
 #include "common/limits.h"
@@ -10,16 +9,14 @@
 #include <stdio.h>
 
 #define FIELD_TEXT_BYTES_MAX (4 * MED_MIB)
-#define FIELDS_DIR "fields"
 
 struct med_fields_writer {
-    struct med_vocab *vocab, *values;
+    struct med_vocab *vocab;
     struct med_lex_writer *lex;
+    struct med_attributes_writer *attributes;
     struct med_analyzer *analyzer;
     uint32_t *terms; /* of the document being added */
     size_t term_count, term_cap;
-    uint32_t *doc_start, *entries;
-    size_t doc_count, doc_cap, entry_count, entry_cap;
     struct med_buf term, folded;
 };
 
@@ -88,6 +85,15 @@ struct med_str med_language_code(struct med_str given)
     return given;
 }
 
+size_t med_field_headings(
+    struct med_lex_weights weights, struct med_lex_heading ret_headings[MED_LEX_HEADINGS_MAX])
+{
+    const struct med_lex_heading headings[] = {{MED_FIELD_TITLE_WORD, weights.title},
+        {MED_FIELD_MESH_WORD, weights.mesh}, {MED_FIELD_KEYWORD_WORD, weights.mesh}};
+    memcpy(ret_headings, headings, sizeof headings);
+    return sizeof headings / sizeof *headings;
+}
+
 /* --- writing --- */
 
 enum med_code med_fields_writer_new(struct med_fields_writer **ret_writer, struct med_err *err)
@@ -98,7 +104,7 @@ enum med_code med_fields_writer_new(struct med_fields_writer **ret_writer, struc
     med_buf_init(&w->folded, FIELD_TEXT_BYTES_MAX);
     struct med_lex_weights weights = MED_LEX_WEIGHTS_DEFAULT;
     enum med_code code = med_vocab_new(&w->vocab, err);
-    if (!code) code = med_vocab_new(&w->values, err);
+    if (!code) code = med_attributes_writer_new(&w->attributes, err);
     if (!code) code = med_analyzer_new(&w->analyzer, err);
     if (!code) code = med_lex_writer_new(w->vocab, weights, &w->lex, err);
     if (code) {
@@ -115,13 +121,11 @@ void med_fields_writer_free(struct med_fields_writer **writer)
     if (!w) return;
     med_lex_writer_free(&w->lex);
     med_vocab_free(&w->vocab);
-    med_vocab_free(&w->values);
+    med_attributes_writer_free(&w->attributes);
     med_analyzer_free(&w->analyzer);
     med_buf_free(&w->term);
     med_buf_free(&w->folded);
     med_free(w->terms);
-    med_free(w->doc_start);
-    med_free(w->entries);
     med_free(w);
     *writer = NULL;
 }
@@ -178,16 +182,8 @@ static enum med_code add_attribute(
     med_buf_putc(&w->term, (char)field);
     med_buf_append_str(&w->term, value);
     enum med_code code = med_buf_status(&w->term, err);
-    if (!code) code = med_vocab_intern(w->values, med_buf_str(&w->term), &id, err);
-    if (code) return code;
-    for (size_t i = w->doc_start[w->doc_count - 1]; i < w->entry_count; i++) {
-        if (w->entries[i] == id) return MED_OK;
-    }
-    if (w->entry_count == UINT32_MAX ||
-        !med_grow(&w->entries, &w->entry_cap, w->entry_count + 1, sizeof *w->entries))
-        return out_of_memory(err);
-    w->entries[w->entry_count++] = id;
-    return MED_OK;
+    if (!code) code = med_attributes_value(w->attributes, med_buf_str(&w->term), &id, err);
+    return code ? code : med_attributes_add(w->attributes, id, err);
 }
 
 static enum med_code add_author(
@@ -257,11 +253,8 @@ static enum med_code add_labels(
 enum med_code med_fields_add(struct med_fields_writer *w, const struct med_doc *doc,
     const struct med_vocab *vocab, const uint32_t *title, size_t title_count, struct med_err *err)
 {
-    if (!med_grow(&w->doc_start, &w->doc_cap, w->doc_count + 2, sizeof *w->doc_start))
-        return out_of_memory(err);
-    w->doc_start[w->doc_count++] = (uint32_t)w->entry_count;
     w->term_count = 0;
-    enum med_code code = MED_OK;
+    enum med_code code = med_attributes_doc(w->attributes, err);
     for (size_t i = 0; !code && i < title_count; i++)
         code = add_word(w, MED_FIELD_TITLE_WORD, med_vocab_term(vocab, title[i]), err);
     for (size_t i = 0; !code && i < doc->mesh_count; i++) code = add_mesh(w, &doc->mesh[i], err);
@@ -276,123 +269,12 @@ enum med_code med_fields_add(struct med_fields_writer *w, const struct med_doc *
     return code ? code : med_lex_writer_chunk(w->lex, all, err);
 }
 
-/* The lexical writer's files, under names of their own. */
-static enum med_code finish_lexical(struct med_fields_writer *w, const struct med_fs *fs,
-    const char *dir, struct med_file_ref *files, struct med_err *err)
-{
-    static const char *const names[MED_LEX_FILE_COUNT] = {
-        "field_lexicon", "field_postings", "field_lengths"};
-    char sub[MED_PATH_MAX], from[MED_PATH_MAX], to[MED_PATH_MAX];
-    enum med_code code = med_path_join(sub, dir, FIELDS_DIR, err);
-    if (!code) code = fs->ops->mkdir(fs, sub, err);
-    if (!code) code = med_lex_writer_finish(w->lex, fs, sub, files, err);
-    for (size_t i = 0; !code && i < MED_LEX_FILE_COUNT; i++) {
-        code = med_path_join(from, sub, files[i].name, err);
-        if (!code) code = med_path_join(to, dir, names[i], err);
-        if (!code) code = fs->ops->rename(fs, from, to, err);
-        snprintf(files[i].name, sizeof files[i].name, "%s", names[i]);
-    }
-    if (!code) code = med_fs_remove_tree(fs, sub, err);
-    return code;
-}
-
-static enum med_code append(struct med_file *file, const void *ptr, size_t len, struct med_err *err)
-{
-    return len ? med_file_append(file, ptr, len, err) : MED_OK;
-}
-
-static enum med_code write_attributes(
-    struct med_fields_writer *w, struct med_file *file, struct med_err *err)
-{
-    uint32_t value_count = med_vocab_count(w->values);
-    struct med_attributes_header h = {.doc_count = (uint32_t)w->doc_count,
-        .value_count = value_count,
-        .entry_count = (uint32_t)w->entry_count};
-    memcpy(h.magic, MED_ATTRIBUTES_MAGIC, sizeof h.magic);
-    uint32_t *starts = med_malloc(((size_t)value_count + 1) * sizeof *starts);
-    if (!starts) return out_of_memory(err);
-    for (uint32_t v = 0; v < value_count; v++) {
-        starts[v] = (uint32_t)h.heap_len;
-        h.heap_len += med_vocab_term(w->values, v).len;
-    }
-    starts[value_count] = (uint32_t)h.heap_len;
-    enum med_code code = MED_OK;
-    if (h.heap_len > UINT32_MAX)
-        code = med_fail(err, MED_E_LIMIT, "the values of the fields take more than 4 GiB");
-    if (!med_grow(&w->doc_start, &w->doc_cap, w->doc_count + 1, sizeof *w->doc_start))
-        code = out_of_memory(err);
-    if (!code) {
-        w->doc_start[w->doc_count] = (uint32_t)w->entry_count;
-        code = append(file, &h, sizeof h, err);
-    }
-    if (!code) code = append(file, starts, ((size_t)value_count + 1) * sizeof *starts, err);
-    if (!code) code = append(file, w->doc_start, (w->doc_count + 1) * sizeof *w->doc_start, err);
-    if (!code) code = append(file, w->entries, w->entry_count * sizeof *w->entries, err);
-    for (uint32_t v = 0; !code && v < value_count; v++) {
-        struct med_str value = med_vocab_term(w->values, v);
-        code = append(file, value.ptr, value.len, err);
-    }
-    med_free(starts);
-    return code;
-}
-
 enum med_code med_fields_finish(struct med_fields_writer *w, const struct med_fs *fs,
     const char *dir, struct med_file_ref ret_files[MED_FIELD_FILE_COUNT], struct med_err *err)
 {
-    char path[MED_PATH_MAX];
-    struct med_file *file = NULL;
-    struct med_file_ref *ref = &ret_files[MED_LEX_FILE_COUNT];
-    enum med_code code = finish_lexical(w, fs, dir, ret_files, err);
-    if (!code) code = med_path_join(path, dir, "attributes", err);
-    if (!code) code = med_file_create(fs, path, &file, err);
-    if (!code) code = write_attributes(w, file, err);
-    if (code) {
-        if (file) med_file_discard(&file);
-        return code;
-    }
-    snprintf(ref->name, sizeof ref->name, "attributes");
-    return med_file_finish(&file, &ref->size, &ref->hash, err);
-}
-
-/* --- reading attributes --- */
-
-static enum med_code corrupt(struct med_err *err, const char *what)
-{
-    return med_fail(err, MED_E_CORRUPT, "the attributes are damaged: %s", what);
-}
-
-static bool ascends(const uint32_t *starts, uint32_t count, uint64_t end, uint32_t least)
-{
-    if (starts[0] != 0 || starts[count] != end) return false;
-    for (uint32_t i = 0; i < count; i++) {
-        if (starts[i] > starts[i + 1] || starts[i + 1] - starts[i] < least) return false;
-    }
-    return true;
-}
-
-enum med_code med_attributes_open(
-    struct med_map map, struct med_attributes *ret_attributes, struct med_err *err)
-{
-    struct med_attributes_header h;
-    if (map.len < sizeof h) return corrupt(err, "no header");
-    memcpy(&h, map.ptr, sizeof h);
-    if (memcmp(h.magic, MED_ATTRIBUTES_MAGIC, sizeof h.magic) != 0)
-        return corrupt(err, "no header");
-    uint64_t numbers = (uint64_t)h.value_count + 1 + h.doc_count + 1 + h.entry_count;
-    uint64_t rest = map.len - sizeof h;
-    if (rest < numbers * 4 || rest - numbers * 4 != h.heap_len || h.heap_len > UINT32_MAX)
-        return corrupt(err, "the size is wrong");
-    struct med_attributes a = {.doc_count = h.doc_count, .value_count = h.value_count};
-    a.value_start = (const uint32_t *)(map.ptr + sizeof h);
-    a.doc_start = a.value_start + h.value_count + 1;
-    a.entries = a.doc_start + h.doc_count + 1;
-    a.heap = (const char *)(a.entries + h.entry_count);
-    if (!ascends(a.value_start, h.value_count, h.heap_len, 1) ||
-        !ascends(a.doc_start, h.doc_count, h.entry_count, 0))
-        return corrupt(err, "offsets are out of order");
-    for (uint32_t i = 0; i < h.entry_count; i++) {
-        if (a.entries[i] >= h.value_count) return corrupt(err, "an entry is out of range");
-    }
-    *ret_attributes = a;
-    return MED_OK;
+    enum med_code code =
+        med_lex_writer_finish(w->lex, fs, dir, MED_FIELD_FILE_PREFIX, ret_files, err);
+    return code
+               ? code
+               : med_attributes_finish(w->attributes, fs, dir, &ret_files[MED_LEX_FILE_COUNT], err);
 }

@@ -44,6 +44,11 @@ enum med_code med_field_term(
  * value itself when it is not known. */
 struct med_str med_language_code(struct med_str given);
 
+/* Which fields hold how often a document's title and headings have a term, and what each counts in
+ * the lexical index; how many there are. */
+size_t med_field_headings(
+    struct med_lex_weights weights, struct med_lex_heading ret_headings[MED_LEX_HEADINGS_MAX]);
+
 /* --- writing: every document once, in order --- */
 struct med_fields_writer;
 enum med_code med_fields_writer_new(
@@ -53,12 +58,14 @@ void med_fields_writer_free(struct med_fields_writer **writer);
 enum med_code med_fields_add(struct med_fields_writer *writer, const struct med_doc *doc,
     const struct med_vocab *vocab, const uint32_t *title, size_t title_count,
     struct med_err *err) MED_CHECK;
+/* The names of the fields' lexical index begin with this. */
+#define MED_FIELD_FILE_PREFIX "field_"
 #define MED_FIELD_FILE_COUNT 4
 enum med_code med_fields_finish(struct med_fields_writer *writer, const struct med_fs *fs,
     const char *dir, struct med_file_ref ret_files[MED_FIELD_FILE_COUNT],
     struct med_err *err) MED_CHECK;
 
-/* --- reading attributes --- */
+/* --- attributes --- */
 struct med_attributes_header {
     char magic[8];
     uint32_t doc_count, value_count, entry_count, reserved;
@@ -67,6 +74,24 @@ struct med_attributes_header {
 _Static_assert(sizeof(struct med_attributes_header) == 32, "on-disk layout");
 #define MED_ATTRIBUTES_MAGIC "MEDATTR1"
 
+/* Writing: documents in order, each followed by its values. */
+struct med_attributes_writer;
+enum med_code med_attributes_writer_new(
+    struct med_attributes_writer **ret_writer, struct med_err *err) MED_CHECK;
+void med_attributes_writer_free(struct med_attributes_writer **writer);
+/* Begins the next document. */
+enum med_code med_attributes_doc(
+    struct med_attributes_writer *writer, struct med_err *err) MED_CHECK;
+/* The ordinal of a value, which is its field's byte and its text. */
+enum med_code med_attributes_value(struct med_attributes_writer *writer, struct med_str value,
+    uint32_t *ret_value, struct med_err *err) MED_CHECK;
+/* Gives the value to the document, once. */
+enum med_code med_attributes_add(
+    struct med_attributes_writer *writer, uint32_t value, struct med_err *err) MED_CHECK;
+enum med_code med_attributes_finish(struct med_attributes_writer *writer, const struct med_fs *fs,
+    const char *dir, struct med_file_ref *ret_file, struct med_err *err) MED_CHECK;
+
+/* Reading. */
 struct med_attributes {
     uint32_t doc_count, value_count;
     const uint32_t *value_start, *doc_start, *entries;

@@ -59,10 +59,15 @@ _Static_assert(sizeof(struct med_tables_header) == 24, "on-disk layout");
 
 /* --- writing --- */
 struct med_segment_tables; /* collects the two tables in memory */
+struct med_segment;
 enum med_code med_tables_new(struct med_segment_tables **ret_tables, struct med_err *err) MED_CHECK;
 void med_tables_free(struct med_segment_tables **tables);
 enum med_code med_tables_add(struct med_segment_tables *tables, const struct med_doc *doc,
     const struct med_chunk *chunks, size_t chunk_count, struct med_err *err) MED_CHECK;
+/* Copies a document and its passages from an open segment (merge.h). Its work stays what it is: a
+ * table is made by adding or by copying. */
+enum med_code med_tables_copy(struct med_segment_tables *tables, const struct med_segment *from,
+    uint32_t doc, struct med_err *err) MED_CHECK;
 /* Replaces the provisional works by the classes of documents that share a PMID, PMCID or DOI, then
  * writes the two files. */
 #define MED_TABLE_FILE_COUNT 2

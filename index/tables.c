@@ -36,6 +36,7 @@ struct med_segment_tables {
     struct alias_entry *aliases;
     size_t alias_count, alias_cap;
     struct med_arena *arena; /* for one document's aliases */
+    bool copied;             /* the rows say already which work they belong to */
 };
 
 enum med_code med_tables_new(struct med_segment_tables **ret_tables, struct med_err *err)
@@ -95,8 +96,8 @@ static enum med_code add_aliases(
     return MED_OK;
 }
 
-enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc *doc,
-    const struct med_chunk *chunks, size_t chunk_count, struct med_err *err)
+static enum med_code make_room(
+    struct med_segment_tables *t, size_t chunk_count, struct med_err *err)
 {
     size_t need = t->chunk_count + chunk_count;
     if (need >= UINT32_MAX || t->doc_count + 1 >= UINT32_MAX)
@@ -106,8 +107,15 @@ enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc 
         !med_grow(&t->chunks, &t->chunk_cap, need, sizeof *t->chunks) ||
         !med_grow(&t->chunk_hash, &t->chunk_hash_cap, need, sizeof *t->chunk_hash))
         return med_fail(err, MED_E_NOMEM, "out of memory for the tables of %zu passages", need);
+    return MED_OK;
+}
+
+enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc *doc,
+    const struct med_chunk *chunks, size_t chunk_count, struct med_err *err)
+{
     uint32_t ordinal = (uint32_t)t->doc_count;
-    enum med_code code = add_aliases(t, doc, ordinal, err);
+    enum med_code code = make_room(t, chunk_count, err);
+    if (!code) code = add_aliases(t, doc, ordinal, err);
     if (code) return code;
     t->docs[t->doc_count++] = (struct med_doc_row){
         .id = heap_add(&t->heap, doc->id),
@@ -129,6 +137,28 @@ enum med_code med_tables_add(struct med_segment_tables *t, const struct med_doc 
             (struct med_chunk_row){chunks[i].span.start, chunks[i].span.end};
         t->chunk_hash[t->chunk_count++] = chunks[i].hash.lo;
     }
+    return med_buf_status(&t->heap, err);
+}
+
+enum med_code med_tables_copy(
+    struct med_segment_tables *t, const struct med_segment *from, uint32_t doc, struct med_err *err)
+{
+    struct med_doc_row row = from->docs[doc];
+    uint32_t ordinal = (uint32_t)t->doc_count, first = row.first_chunk;
+    enum med_code code = make_room(t, row.chunk_count, err);
+    if (code) return code;
+    row.id = heap_add(&t->heap, med_segment_doc_id(from, doc));
+    row.source_id = heap_add(&t->heap, med_segment_source_id(from, doc));
+    row.first_chunk = (uint32_t)t->chunk_count;
+    row.work = med_segment_work(from, doc);
+    row.shared = med_segment_shared(from, doc);
+    t->docs[t->doc_count++] = row;
+    for (uint32_t c = first; c < first + row.chunk_count; c++) {
+        t->chunk_doc[t->chunk_count] = ordinal;
+        t->chunks[t->chunk_count] = from->chunks[c];
+        t->chunk_hash[t->chunk_count++] = from->chunk_hash[c];
+    }
+    t->copied = true;
     return med_buf_status(&t->heap, err);
 }
 
@@ -202,7 +232,7 @@ enum med_code med_tables_finish(struct med_segment_tables *t, const struct med_f
     const char *dir, struct med_file_ref ret_files[MED_TABLE_FILE_COUNT], struct med_err *err)
 {
     static const char zeros[8];
-    enum med_code code = join_works(t, err);
+    enum med_code code = t->copied ? MED_OK : join_works(t, err);
     if (code) return code;
 
     struct med_tables_header head = {.count = (uint32_t)t->doc_count, .heap_len = t->heap.len};

@@ -35,6 +35,7 @@ struct med_dense_options {
     const struct med_progress *progress; /* stages "graph", "verify" */
 };
 struct med_dense_writer;
+struct med_dense;
 /* Creates dir/vectors; fs and options->progress are borrowed until the writer is freed. */
 enum med_code med_dense_writer_new(const struct med_fs *fs, const char *dir,
     const struct med_dense_options *options, struct med_dense_writer **ret_writer,
@@ -44,6 +45,9 @@ enum med_code med_dense_writer_new(const struct med_fs *fs, const char *dir,
  * After a failure the writer can only be freed. */
 enum med_code med_dense_writer_add(struct med_dense_writer *writer, const float *rows, size_t count,
     struct med_err *err) MED_CHECK;
+/* The rows [first, first + count) of another index of the same dimension, bit for bit. */
+enum med_code med_dense_writer_copy(struct med_dense_writer *writer, const struct med_dense *from,
+    uint32_t first, uint32_t count, struct med_err *err) MED_CHECK;
 #define MED_DENSE_FILE_COUNT 2
 struct med_dense_report {
     enum med_dense_kind kind;
@@ -64,7 +68,6 @@ enum med_code med_dense_writer_finish(struct med_dense_writer *writer,
 void med_dense_writer_free(struct med_dense_writer **writer);
 
 /* --- reading: any number of threads --- */
-struct med_dense;
 /* Borrows the maps, which must begin at a multiple of 64 and outlive it. Every field and link is
  * checked (MED_E_CORRUPT, MED_E_UNSUPPORTED): bytes that pass can give wrong answers, never a
  * crash. The values of rows are not read; a value that is not finite makes its row a row of zeros.

@@ -99,12 +99,16 @@ static enum med_code flush_stage(struct med_dense_writer *w, struct med_err *err
     return med_file_append(w->file, w->stage, bytes, err);
 }
 
-/* Converts one row to the stage; tells whether it fits fp16 and whether it is zero. */
-static enum med_code stage_row(struct med_dense_writer *w, const float *from, struct med_err *err)
+static uint16_t *stage_end(struct med_dense_writer *w)
+{
+    return w->stage + w->stage_count * w->padded;
+}
+
+/* Keeps the row at the end of the stage when it fits fp16; notes whether it is zero. */
+static enum med_code stage_row(struct med_dense_writer *w, struct med_err *err)
 {
     uint32_t dim = w->options.dim;
-    uint16_t *to = w->stage + w->stage_count * w->padded;
-    med_dense_kernels_best()->to_half(from, to, dim);
+    const uint16_t *to = stage_end(w);
     uint16_t any = 0;
     bool finite = true;
     for (uint32_t i = 0; i < dim; i++) {
@@ -117,6 +121,14 @@ static enum med_code stage_row(struct med_dense_writer *w, const float *from, st
     w->zero_count += any == 0;
     w->stage_count++;
     w->count++;
+    return w->stage_count == w->stage_cap ? flush_stage(w, err) : MED_OK;
+}
+
+static enum med_code check_room(const struct med_dense_writer *w, size_t count, struct med_err *err)
+{
+    if (!w->file) return med_fail(err, MED_E_CONFLICT, "the vector file is finished or failed");
+    if (count >= UINT32_MAX - w->count)
+        return med_fail(err, MED_E_LIMIT, "more than %u vectors in one segment", UINT32_MAX - 1);
     return MED_OK;
 }
 
@@ -124,18 +136,30 @@ enum med_code med_dense_writer_add(
     struct med_dense_writer *writer, const float *rows, size_t count, struct med_err *err)
 {
     struct med_dense_writer *w = writer;
-    if (!w->file) return med_fail(err, MED_E_CONFLICT, "the vector file is finished or failed");
-    if (count >= UINT32_MAX - w->count)
-        return med_fail(err, MED_E_LIMIT, "more than %u vectors in one segment", UINT32_MAX - 1);
-    for (size_t i = 0; i < count; i++) {
-        enum med_code code = stage_row(w, rows + i * w->options.dim, err);
-        if (code == MED_OK && w->stage_count == w->stage_cap) code = flush_stage(w, err);
-        if (code != MED_OK) {
-            med_file_discard(&w->file);
-            return code;
-        }
+    enum med_code code = check_room(w, count, err);
+    for (size_t i = 0; code == MED_OK && i < count; i++) {
+        med_dense_kernels_best()->to_half(rows + i * w->options.dim, stage_end(w), w->options.dim);
+        code = stage_row(w, err);
     }
-    return MED_OK;
+    if (code != MED_OK) med_file_discard(&w->file);
+    return code;
+}
+
+enum med_code med_dense_writer_copy(struct med_dense_writer *writer, const struct med_dense *from,
+    uint32_t first, uint32_t count, struct med_err *err)
+{
+    struct med_dense_writer *w = writer;
+    enum med_code code = check_room(w, count, err);
+    if (code == MED_OK && (from->rows.dim != w->options.dim || first > from->rows.count ||
+                              count > from->rows.count - first))
+        code = med_fail(err, MED_E_INVALID, "there are no such vectors to copy");
+    for (uint32_t i = 0; code == MED_OK && i < count; i++) {
+        memcpy(stage_end(w), med_dense_row_at(&from->rows, first + i),
+            w->options.dim * sizeof *w->stage);
+        code = stage_row(w, err);
+    }
+    if (code != MED_OK) med_file_discard(&w->file);
+    return code;
 }
 
 static enum med_code finish_vectors(

@@ -1,6 +1,6 @@
 #include "index/lexical/cursor.h"
 
-#include "common/buf.h"
+#include "index/lexical/list.h"
 
 /* Searches and kernels look at whole vectors: what is behind the end must be harmless. */
 static void fill_slack(struct lex_cursor *c)
@@ -41,19 +41,9 @@ static uint32_t impacts_bound(
 static enum med_code open_short(
     struct lex_cursor *c, const struct lex_entry *entry, struct med_err *err)
 {
-    struct med_reader r = med_reader_of(entry->record, entry->record_size);
-    uint64_t id = UINT64_MAX;
     uint32_t wtfs[LEX_BLOCK + LEX_UNPACK_SLACK];
-    for (uint32_t i = 0; i < entry->posting_count; i++) {
-        uint64_t head = med_read_varint(&r), rest = 0;
-        if (head & 1) rest = med_read_varint(&r) + 1;
-        id += head >> 1;
-        if (!r.ok || head >> 1 == 0 || head >> 1 > LEX_CHUNKS_MAX ||
-            id >= c->context->lex->chunk_count || rest >= LEX_WTF_MAX)
-            return corrupt(err);
-        c->ids[i] = (uint32_t)id;
-        wtfs[i] = (uint32_t)rest + 1;
-    }
+    enum med_code code = lex_list_short(c->context->lex, entry, c->ids, wtfs, err);
+    if (code != MED_OK) return code;
     c->count = entry->posting_count;
     c->block_count = 1;
     c->block_base = c->ids[0] - 1;

@@ -23,6 +23,7 @@
 #define LEX_WTF_BITS_MAX 16u
 #define LEX_BLOCK_IMPACTS 3u
 #define LEX_TERM_IMPACTS 6u
+#define LEX_TERM_BYTES_MAX 255u
 
 struct lex_lexicon_header {
     char magic[8];

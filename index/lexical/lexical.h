@@ -61,12 +61,45 @@ uint64_t med_lex_writer_bytes(const struct med_lex_writer *writer); /* memory it
 /* df per vocabulary id as defined above, for the encoder's training: after the last chunk, nothing
  * can be added any more. NULL = out of memory. */
 const uint32_t *med_lex_writer_df(struct med_lex_writer *writer);
-/* Writes the files into dir, synced; fills ret_files[MED_LEX_FILE_COUNT]. */
+/* Writes the files into dir, their names behind `prefix` (""), synced; fills
+ * ret_files[MED_LEX_FILE_COUNT]. */
 #define MED_LEX_FILE_COUNT 3
 enum med_code med_lex_writer_finish(struct med_lex_writer *writer, const struct med_fs *fs,
-    const char *dir, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],
+    const char *dir, const char *prefix, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],
     struct med_err *err) MED_CHECK;
 void med_lex_writer_free(struct med_lex_writer **writer);
+
+/* --- merging: indexes without some of their passages -> one index ---
+ * The result has the bytes that a writer would give for the same passages. Postings are read in the
+ * order of terms and written as they come: besides its lexicon and lengths nothing is held. */
+#define MED_LEX_LEFT_OUT UINT32_MAX
+struct med_lex_merge_input {
+    const struct med_lex *lex;
+    const uint32_t *chunk_to;  /* per chunk: its id in the result, ascending; or MED_LEX_LEFT_OUT,
+                                  then for all chunks of its document */
+    const uint32_t *chunk_doc; /* per chunk: its document, non-decreasing; NULL = each is one */
+    /* An index whose passages are documents, with the terms of titles and headings behind a byte
+     * that tells which: df counts bodies, and a frequency alone does not tell them from headings.
+     * Asked for documents that are left out only; NULL where each chunk is a document. */
+    const struct med_lex *headings;
+};
+struct med_lex_heading {
+    char prefix;     /* of the terms in `headings` */
+    uint32_t weight; /* as in med_lex_weights */
+};
+#define MED_LEX_HEADINGS_MAX 4
+struct med_lex_merge_options {
+    struct med_lex_heading headings[MED_LEX_HEADINGS_MAX];
+    size_t heading_count;
+    const char *prefix;                  /* of the files' names */
+    const struct med_progress *progress; /* stage "merge", in terms */
+};
+/* chunk_count: of the result; every id below it is given exactly once. Writes the files into dir,
+ * synced. Damaged inputs are MED_E_CORRUPT. */
+enum med_code med_lex_merge(const struct med_lex_merge_input *inputs, size_t count,
+    uint32_t chunk_count, const struct med_lex_merge_options *options, const struct med_fs *fs,
+    const char *dir, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],
+    struct med_err *err) MED_CHECK;
 
 /* --- reading: any number of threads --- */
 struct med_lex;

@@ -6,7 +6,6 @@
  * equal. */
 #include "index/lexical/reader.h"
 
-#include "common/buf.h"
 #include "common/mem.h"
 
 static enum med_code corrupt(struct med_err *err, const char *what)
@@ -200,6 +199,34 @@ enum med_code lex_entry_at(
     for (uint32_t i = 0; i <= ordinal % LEX_TERMS_PER_BLOCK; i++)
         if (!next_entry(lex, &r, i == 0, ret_entry)) return corrupt(err, "a lexicon block");
     ret_entry->ordinal = ordinal;
+    return MED_OK;
+}
+
+struct lex_walk lex_walk_of(const struct med_lex *lex)
+{
+    return (struct lex_walk){.lex = lex};
+}
+
+enum med_code lex_walk_next(struct lex_walk *w, bool *ret_more, struct med_err *err)
+{
+    char before[LEX_TERM_BYTES_MAX + 1];
+    size_t before_len = w->entry.term_len;
+    *ret_more = w->next < w->lex->term_count;
+    if (!*ret_more) return MED_OK;
+    memcpy(before, w->entry.term, before_len);
+    bool first = w->next % LEX_TERMS_PER_BLOCK == 0;
+    if (first) {
+        w->bytes = block_bytes(w->lex, w->next / LEX_TERMS_PER_BLOCK);
+        w->entry.term_len = 0;
+    }
+    struct block_reader r = {.bytes = w->bytes, .record_start = w->record_start};
+    if (!next_entry(w->lex, &r, first, &w->entry)) return corrupt(err, "a lexicon block");
+    struct med_str a = {.ptr = before, .len = before_len};
+    struct med_str b = {.ptr = w->entry.term, .len = w->entry.term_len};
+    if (w->next > 0 && med_str_cmp(a, b) >= 0) return corrupt(err, "its terms are out of order");
+    w->bytes = r.bytes;
+    w->record_start = r.record_start;
+    w->entry.ordinal = w->next++;
     return MED_OK;
 }
 

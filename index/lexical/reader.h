@@ -1,6 +1,7 @@
 /* An open index: the three maps and what open() validated. Internal to this folder. */
 #pragma once
 
+#include "common/buf.h"
 #include "index/lexical/format.h"
 #include "index/lexical/lexical.h"
 
@@ -15,8 +16,6 @@ struct med_lex {
     uint32_t term_count, block_count, chunk_count;
     uint32_t length_max;
 };
-
-#define LEX_TERM_BYTES_MAX 255u
 
 /* One lexicon entry. The term's bytes live here because they are front-coded. */
 struct lex_entry {
@@ -36,3 +35,16 @@ enum med_code lex_entry_at(const struct med_lex *lex, uint32_t ordinal, struct l
 /* The entry of a term; *ret_found = false when absent. */
 enum med_code lex_entry_find(const struct med_lex *lex, struct med_str term,
     struct lex_entry *ret_entry, bool *ret_found, struct med_err *err) MED_CHECK;
+
+/* All entries in order, each decoded once. */
+struct lex_walk {
+    const struct med_lex *lex;
+    struct lex_entry entry; /* the current one */
+    uint32_t next;          /* ordinal of the one behind it */
+    struct med_reader bytes;
+    uint64_t record_start;
+};
+struct lex_walk lex_walk_of(const struct med_lex *lex);
+/* Moves to the next entry; *ret_more = false at the end. MED_E_CORRUPT also when terms are not in
+ * byte order. */
+enum med_code lex_walk_next(struct lex_walk *walk, bool *ret_more, struct med_err *err) MED_CHECK;

@@ -10,7 +10,7 @@
  * The last four bytes of a slice name its successor. Slices grow by about a third of what the chain
  * holds, so that rare terms, which are most terms, cost eight bytes and frequent ones waste little;
  * they are cut from pool blocks and die with the writer. The varint form is also the final form of
- * short lists (finish.c copies it).
+ * short lists (encode.c writes it).
  *
  * A document's title and MeSH terms are kept until its next chunk or document: they are added to
  * each chunk, and counted once in df when no body of the document had them. */

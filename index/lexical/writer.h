@@ -1,4 +1,5 @@
-/* Shared by the two halves of the writer: writer.c collects postings, finish.c encodes them. */
+/* Shared by the two halves of the writer: writer.c collects postings, finish.c feeds the encoder.
+ */
 #pragma once
 
 #include "index/lexical/format.h"

@@ -181,7 +181,7 @@ static void build(struct bench *b, char **corpora, int corpus_count)
     uint64_t held = med_lex_writer_bytes(b->writer);
     struct med_file_ref files[MED_LEX_FILE_COUNT];
     uint64_t start = med_now_ns();
-    must(med_lex_writer_finish(b->writer, med_fs_posix(), dir, files, &err), &err);
+    must(med_lex_writer_finish(b->writer, med_fs_posix(), dir, "", files, &err), &err);
     uint64_t finish_ns = med_now_ns() - start;
     med_lex_writer_free(&b->writer);
     double seconds = (double)(index_ns + finish_ns) / 1e9, mb = (double)b->text_bytes / 1e6;

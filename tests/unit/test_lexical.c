@@ -178,7 +178,7 @@ static enum med_code corpus_write(
         for (; code == MED_OK && chunk < c->chunk_count && c->chunks[chunk].doc == d; chunk++)
             code = med_lex_writer_chunk(w, field_of(c->chunks[chunk].body), NULL);
     }
-    if (code == MED_OK) code = med_lex_writer_finish(w, med_fs_posix(), dir, files, NULL);
+    if (code == MED_OK) code = med_lex_writer_finish(w, med_fs_posix(), dir, "", files, NULL);
     if (w) med_lex_writer_free(&w);
     return code;
 }
