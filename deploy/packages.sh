@@ -8,9 +8,17 @@ packages_build=(
     libyaml-dev libzstd-dev libsodium-dev libstemmer-dev libutf8proc-dev libxxhash-dev libgomp1
     libsystemd-dev
 )
+# What a machine needs that only runs the program.
+packages_run=(
+    libmicrohttpd12 libopenblas0-openmp libcjson1 liblmdb0 libxml2 zlib1g libarchive13
+    libcmark-gfm0.29.0.gfm.6 libcmark-gfm-extensions0.29.0.gfm.6 libyaml-0-2 libzstd1 libstemmer0d
+    libutf8proc2 libgomp1 libstdc++6 libsystemd0
+)
 packages_demo=(curl ca-certificates)
-packages_test=(libcmocka-dev clang-format clang-tidy git curl procps python3-jsonschema python3-venv
-    mandoc zsh fish strace systemd)
+packages_test=(
+    libcmocka-dev clang-format clang-tidy git curl procps python3-jsonschema python3-venv
+    mandoc zsh fish strace systemd openssl debootstrap buildah debhelper lintian
+)
 
 # Installs what is missing, as root or through sudo. Says what it does.
 packages_install() {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the test-time tools of requirements.txt and package.json into $MEDICUS_TOOLS (default
 # .cache/tools): venv/bin/python and node/node_modules; what requirements-older.txt names is in
-# older/, for PYTHONPATH. Does nothing when that is done already.
+# older/, for PYTHONPATH; programs of Debian packages that would start a service if they were
+# installed are unpacked into debian/. Does nothing when that is done already.
 # Without a registry within reach it says so and fails; tests that want a tool then skip themselves.
 set -euo pipefail
 
@@ -11,7 +12,7 @@ mkdir -p "$tools"
 exec 9>"$tools/.lock"
 flock 9
 
-wanted=$(cat "$here"/requirements*.txt "$here/package.json" | sha256sum)
+wanted=$(cat "$here"/requirements*.txt "$here/package.json" "${BASH_SOURCE[0]}" | sha256sum)
 [ "$wanted" = "$(cat "$tools/.installed" 2>/dev/null)" ] && exit 0
 
 echo "installing test-time tools into $tools" >&2
@@ -25,4 +26,12 @@ export PATH=$tools/venv/bin:$PATH
 mkdir -p "$tools/node"
 cp "$here/package.json" "$tools/node/"
 npm install --prefix "$tools/node" --no-package-lock --no-audit --no-fund --loglevel=error >&2
+rm -rf "$tools/debian"
+mkdir -p "$tools/debian"
+if command -v apt-get >/dev/null; then
+    cd "$tools/debian"
+    apt-get -q download nginx prometheus >/dev/null
+    for package in *.deb; do dpkg -x "$package" .; done
+    rm -f ./*.deb
+fi
 echo "$wanted" >"$tools/.installed"
