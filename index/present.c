@@ -186,6 +186,18 @@ static enum med_code find_bare(struct med_snapshot *snapshot, struct med_str id,
     return med_fail(err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
 }
 
+/* The live document whose own web address this is. */
+static enum med_code find_address(struct med_snapshot *snapshot, struct med_str url,
+    struct med_arena *arena, struct med_doc **ret_doc, struct med_err *err)
+{
+    struct med_str name, *ids;
+    size_t count = 0;
+    enum med_code code = med_doc_url_name(url, arena, &name, err);
+    if (!code && name.len) code = med_snapshot_find_alias(snapshot, name, arena, &ids, &count, err);
+    if (code) return code;
+    return count ? med_snapshot_get(snapshot, ids[0], arena, ret_doc, err) : MED_E_NOT_FOUND;
+}
+
 /* The live document that the id names, directly, as an alias, or without its prefix. */
 static enum med_code find_document(struct med_snapshot *snapshot, struct med_str id,
     struct med_arena *arena, struct med_doc **ret_doc, struct med_err *err)
@@ -237,9 +249,12 @@ enum med_code med_fetch(struct med_store *store, const struct med_index *index, 
     if (!f) return out_of_memory(err);
     struct med_snapshot *snapshot = NULL;
     struct med_str document = id;
-    f->is_chunk = split_chunk_id(id, &document, &f->chunk);
     enum med_code code = med_snapshot_open(store, &snapshot, err);
-    if (!code) code = find_document(snapshot, document, arena, &f->doc, err);
+    if (!code) code = find_address(snapshot, id, arena, &f->doc, err);
+    if (code == MED_E_NOT_FOUND) {
+        f->is_chunk = split_chunk_id(id, &document, &f->chunk);
+        code = find_document(snapshot, document, arena, &f->doc, err);
+    }
     if (!code) code = find_siblings(snapshot, arena, f, err);
     if (!code) code = links_of(index, snapshot, f->doc, arena, &f->links, &f->link_count, err);
     med_snapshot_close(&snapshot);

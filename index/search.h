@@ -216,8 +216,8 @@ struct med_fetched {
     struct med_link *links; /* as in med_result; without an index those of its own record */
     size_t link_count;
 };
-/* By document id, chunk id ("<id>~<n>") or alias (pmid:, pmcid:, doi:). A document that was deleted
- * is MED_E_GONE. The index may be NULL (nothing built yet): documents are fetched from the store
- * alone. */
+/* By document id, chunk id ("<id>~<n>"), alias (pmid:, pmcid:, doi:) or web address: the document's
+ * own, or one of PubMed, PMC and doi.org. A document that was deleted is MED_E_GONE. The index may
+ * be NULL (nothing built yet): documents are fetched from the store alone. */
 enum med_code med_fetch(struct med_store *store, const struct med_index *index, struct med_str id,
     struct med_arena *arena, struct med_fetched **ret_fetched, struct med_err *err) MED_CHECK;

@@ -82,6 +82,15 @@ void route_terms(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
 void route_mcp(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
+/* Other services' shapes: compat.h. */
+void route_serper(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
+void route_tavily_search(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
+void route_tavily_extract(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
+void route_jina(struct server *server, struct worker_state *worker,
+    const struct http_request *request, struct http_response *response);
 /* Before anything else of a request to /mcp; false: 403. */
 bool mcp_origin_allowed(const struct server *server, const struct http_request *request);
 /* The times of a search, for metrics. */

@@ -181,6 +181,28 @@ enum med_code med_doc_id_normalize(
     return MED_OK;
 }
 
+enum med_code med_doc_url_name(
+    struct med_str url, struct med_arena *arena, struct med_str *ret_name, struct med_err *err)
+{
+    struct med_str rest = med_str_trim(url);
+    *ret_name = (struct med_str){0};
+    if (!cut_prefix(&rest, MED_STR("https://")) && !cut_prefix(&rest, MED_STR("http://")))
+        return MED_OK;
+    const char *mark = rest.len ? memchr(rest.ptr, '#', rest.len) : NULL;
+    if (mark) rest.len = (size_t)(mark - rest.ptr);
+    if (rest.len && rest.ptr[rest.len - 1] == '/') rest.len--;
+    if (rest.len == 0) return MED_OK;
+    char *bytes = med_arena_strndup(arena, rest.ptr, rest.len);
+    char *name = bytes ? med_arena_alloc(arena, MED_STR("url:").len + MED_HASH_HEX_LEN + 1) : NULL;
+    if (!name) return med_fail(err, MED_E_NOMEM, "out of memory for the name of an address");
+    for (size_t i = 0; i < rest.len && bytes[i] != '/' && bytes[i] != '?'; i++)
+        bytes[i] = lower(bytes[i]);
+    memcpy(name, "url:", 4);
+    med_hash128_hex(med_hash128(bytes, rest.len), name + 4);
+    *ret_name = (struct med_str){.ptr = name, .len = 4 + MED_HASH_HEX_LEN};
+    return MED_OK;
+}
+
 uint8_t med_month_parse(struct med_str text)
 {
     static const char names[12][4] = {

@@ -154,6 +154,11 @@ enum med_code med_doc_aliases(const struct med_doc *doc, struct med_arena *arena
  * trims. */
 enum med_code med_doc_id_normalize(struct med_str given, struct med_arena *arena,
     struct med_str *ret_id, struct med_err *err) MED_CHECK;
+/* The name by which a store finds a document from its web address: "url:" and a hash of the address
+ * without scheme, fragment and slash at its end, its host in lower case. Empty when `url` is no
+ * address of the web. In the arena. */
+enum med_code med_doc_url_name(struct med_str url, struct med_arena *arena,
+    struct med_str *ret_name, struct med_err *err) MED_CHECK;
 
 /* Dates as people and formats write them: "2019", "2019-03-01", "2019 Mar 1", "15 March 2019",
  * "March 15, 2019", "2018 Dec-2019 Jan" (the first). False when there is no year. */

@@ -218,7 +218,7 @@ static enum med_code collect_aliases(
 {
     struct med_str aliases[MED_HEAD_ALIASES_MAX];
     size_t count;
-    enum med_code code = med_doc_aliases(doc, batch->arena, aliases, &count, err);
+    enum med_code code = med_head_names(doc, batch->arena, aliases, &count, err);
     if (code != MED_OK) return code;
     for (size_t i = 0; i < count; i++) {
         struct med_str alias = aliases[i];

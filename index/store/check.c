@@ -51,17 +51,19 @@ static enum med_code check_aliases(struct check *c, struct med_str id, const str
 {
     struct med_str names[MED_HEAD_ALIASES_MAX];
     size_t count, expected = 0;
-    enum med_code code = med_doc_aliases(doc, c->arena, names, &count, err);
+    enum med_code code = med_head_names(doc, c->arena, names, &count, err);
     if (code != MED_OK) return code;
     for (size_t i = 0; i < count; i++) {
         bool again =
             med_str_eq(names[i], id) || names[i].len == 0 || names[i].len > MED_ID_BYTES_MAX;
         for (size_t k = 0; k < i; k++) again |= med_str_eq(names[i], names[k]);
         if (again) continue;
-        expected++;
         bool found = false;
         for (size_t k = 0; k < head->alias_count; k++)
             found |= med_str_eq(head->aliases[k], names[i]);
+        /* Heads that were written before addresses had names lack that one. */
+        if (!found && med_str_starts(names[i], MED_STR("url:"))) continue;
+        expected++;
         if (!found) problem(c, MED_STR_FMT ": the head lacks an alias", MED_STR_ARG(id));
     }
     if (expected != head->alias_count)

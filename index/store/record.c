@@ -19,6 +19,22 @@ static struct med_hash128 read_hash(struct med_reader *r)
     return hash;
 }
 
+enum med_code med_head_names(const struct med_doc *doc, struct med_arena *arena,
+    struct med_str ret_names[MED_HEAD_ALIASES_MAX], size_t *ret_count, struct med_err *err)
+{
+    struct med_str address, id;
+    enum med_code code = med_doc_aliases(doc, arena, ret_names, ret_count, err);
+    if (!code) code = med_doc_url_name(doc->url, arena, &address, err);
+    if (code || address.len == 0) return code;
+    /* PubMed, PMC and DOI addresses are understood without help. */
+    bool told = false;
+    if (med_doc_id_normalize(doc->url, arena, &id, NULL) == MED_OK) {
+        for (size_t i = 0; i < *ret_count; i++) told |= med_str_eq(id, ret_names[i]);
+    }
+    if (!told) ret_names[(*ret_count)++] = address;
+    return MED_OK;
+}
+
 void med_head_encode(const struct med_head *head, struct med_buf *out)
 {
     assert(head->version > 0 && head->alias_count <= MED_HEAD_ALIASES_MAX);

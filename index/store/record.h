@@ -16,7 +16,7 @@
 #include "index/store/store.h"
 
 #define MED_STORE_FORMAT 1
-#define MED_HEAD_ALIASES_MAX 4
+#define MED_HEAD_ALIASES_MAX 5              /* those of med_doc_aliases, and the address */
 #define MED_RECORD_BYTES_MAX (64 * MED_MIB) /* one encoded document */
 #define MED_HEAD_BYTES_MAX (64 + MED_HEAD_ALIASES_MAX * (2 + MED_ID_BYTES_MAX))
 #define MED_INPUT_NAME_BYTES_MAX 4096
@@ -29,6 +29,11 @@ struct med_head {
     struct med_str aliases[MED_HEAD_ALIASES_MAX]; /* other names than the id; none when deleted */
     size_t alias_count;
 };
+/* The names of a document in the order of med_doc_aliases, then that of its own address unless the
+ * others give it away. In the arena. */
+enum med_code med_head_names(const struct med_doc *doc, struct med_arena *arena,
+    struct med_str ret_names[MED_HEAD_ALIASES_MAX], size_t *ret_count,
+    struct med_err *err) MED_CHECK;
 void med_head_encode(const struct med_head *head, struct med_buf *out);
 bool med_head_decode(
     struct med_str bytes, struct med_head *ret_head); /* aliases borrow from bytes */

@@ -3,7 +3,7 @@
  *   heads     id                      -> current version, live or deleted, precedence, content
  *                                        hash, aliases
  *   versions  id '\0' version (BE32)  -> dictionary id, raw length, zstd(record)
- *   aliases   alias                   -> ids (an abstract and its full text share a PMID)
+ *   aliases   alias, hash of address  -> ids (an abstract and its full text share a PMID)
  *   inputs    sequence number         -> what was ingested, when, how many
  *   dicts     dictionary id           -> zstd dictionary
  *   meta      "state"                 -> format, documents, dictionary in use, store id

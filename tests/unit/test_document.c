@@ -260,6 +260,34 @@ static void every_usable_name_is_an_alias_once(void **state)
     med_arena_free(&arena);
 }
 
+static const char *url_name(struct med_arena *arena, const char *url)
+{
+    struct med_str name;
+    assert_int_equal(med_doc_url_name(med_str_of(url), arena, &name, NULL), MED_OK);
+    return name.len ? name.ptr : "";
+}
+
+static void a_web_address_has_one_name(void **state)
+{
+    (void)state;
+    struct med_arena *arena = new_arena();
+    const char *name = url_name(arena, "https://Example.org/Guide?x=Y");
+    static const char *const same[] = {"http://example.org/Guide?x=Y",
+        " HTTPS://EXAMPLE.ORG/Guide?x=Y ", "https://example.org/Guide?x=Y#part",
+        "https://example.org/Guide?x=Y/"};
+    static const char *const others[] = {"https://example.org/guide?x=Y",
+        "https://example.org/Guide?x=y", "https://example.org", "https://example.com/Guide?x=Y"};
+    static const char *const none[] = {"", "https://", "http:///", "#", "pmid:1", "ftp://a/b"};
+    assert_int_equal(strlen(name), 4 + MED_HASH_HEX_LEN);
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        assert_string_equal(url_name(arena, same[i]), name);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_string_not_equal(url_name(arena, others[i]), name);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_string_equal(url_name(arena, none[i]), "");
+    med_arena_free(&arena);
+}
+
 static void dates_are_read_as_written(void **state)
 {
     (void)state;
@@ -313,6 +341,7 @@ int main(void)
         cmocka_unit_test(ids_follow_the_rules),
         cmocka_unit_test(ids_are_understood_as_people_write_them),
         cmocka_unit_test(every_usable_name_is_an_alias_once),
+        cmocka_unit_test(a_web_address_has_one_name),
         cmocka_unit_test(dates_are_read_as_written),
         cmocka_unit_test(the_notice_is_not_the_retracted_paper),
     };

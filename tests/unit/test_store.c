@@ -241,6 +241,37 @@ static void aliases_follow_the_current_version(void **state)
     assert_sound(f);
 }
 
+static const char *found_at(struct fixture *f, const char *url)
+{
+    struct med_str name;
+    OK(med_doc_url_name(med_str_of(url), f->arena, &name, &err));
+    return found(f, name.ptr);
+}
+
+static void addresses_are_names_that_follow_the_current_version(void **state)
+{
+    struct fixture *f = *state;
+    struct med_doc guideline = document("guideline:tea", "Tea"),
+                   paper = document("pmid:7", "Paper");
+    guideline.url = MED_STR("https://example.org/tea/");
+    paper.pmid = MED_STR("7");
+    paper.url = MED_STR("https://pubmed.ncbi.nlm.nih.gov/7/"); /* told by the id already */
+    put(f, &guideline);
+    put(f, &paper);
+    assert_string_equal(found_at(f, "http://example.org/tea"), "guideline:tea");
+    assert_string_equal(found_at(f, "https://pubmed.ncbi.nlm.nih.gov/7/"), "");
+    guideline.url = MED_STR("https://example.org/coffee");
+    put(f, &guideline);
+    assert_string_equal(found_at(f, "http://example.org/tea"), "");
+    assert_string_equal(found_at(f, "http://example.org/coffee"), "guideline:tea");
+    struct med_batch *batch;
+    OK(med_batch_begin(f->store, &batch, &err));
+    OK(med_batch_purge(batch, MED_STR("guideline:tea"), &err));
+    OK(med_batch_commit(&batch, &err));
+    assert_string_equal(found_at(f, "http://example.org/coffee"), "");
+    assert_sound(f);
+}
+
 /* --- dictionaries --- */
 
 static uint32_t dict_of(struct fixture *f, const char *id, uint32_t version, size_t *ret_len)
@@ -541,6 +572,7 @@ int main(void)
         TEST(an_old_file_does_not_resurrect_a_deleted_citation),
         TEST(any_order_of_files_gives_the_same_store),
         TEST(aliases_follow_the_current_version),
+        TEST(addresses_are_names_that_follow_the_current_version),
         TEST(a_dictionary_is_trained_and_old_records_stay_readable),
         TEST(an_aborted_dictionary_is_not_used),
         TEST(an_aborted_batch_leaves_nothing),
