@@ -298,16 +298,29 @@ static const char *missing_detail(enum need need, bool asks)
 bool access_check(
     struct access *a, enum need need, struct http_request *r, struct http_response *response)
 {
+    struct med_str secret;
+    if (secret_of(r, &secret)) {
+        if (need == NEED_SEARCH_LATER) need = secret.len ? NEED_SEARCH : NEED_NOTHING;
+        return access_check_key(a, need, secret, r, response);
+    }
+    respond_problem(r, response, PROBLEM_BAD_REQUEST,
+        "Authorization and X-API-Key hold different keys; send one of them");
+    return false;
+}
+
+bool access_key_sent(const struct http_request *r)
+{
+    struct med_str secret;
+    return !secret_of(r, &secret) || secret.len;
+}
+
+bool access_check_key(struct access *a, enum need need, struct med_str secret,
+    struct http_request *r, struct http_response *response)
+{
     static const char *const details[FAILURE_COUNT] = {
         [FAILURE_INVALID] = "this key is not known here: it is mistyped, or was revoked",
         [FAILURE_EXPIRED] = "this key has expired"};
-    struct med_str secret;
     struct caller *caller = &r->caller;
-    if (!secret_of(r, &secret)) {
-        respond_problem(r, response, PROBLEM_BAD_REQUEST,
-            "Authorization and X-API-Key hold different keys; send one of them");
-        return false;
-    }
     struct verdict v = judge(a, need, secret, caller);
     bool known = v.failure == FAILURE_COUNT;
     if (need == NEED_NOTHING) return true;

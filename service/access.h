@@ -25,6 +25,7 @@ enum need {
     NEED_KEY,     /* of any scope */
     NEED_METRICS, /* the same, unless the operator opened metrics */
     NEED_SEARCH,
+    NEED_SEARCH_LATER, /* the same, but the key may stand in the body: access_check_key */
     NEED_ADMIN
 };
 
@@ -54,6 +55,11 @@ size_t access_key_count(struct access *access);
 /* false: refused; the response holds the problem. Fills request->caller. */
 bool access_check(struct access *access, enum need need, struct http_request *request,
     struct http_response *response);
+/* The same with a key that stood elsewhere (empty: none), for a request that sent none in a header.
+ */
+bool access_key_sent(const struct http_request *request);
+bool access_check_key(struct access *access, enum need need, struct med_str secret,
+    struct http_request *request, struct http_response *response);
 /* The request turned out to be worth `more` requests beyond the one that was counted. */
 void access_charge(struct access *access, struct http_request *request, uint32_t more);
 /* RateLimit and RateLimit-Policy, where a limit applies. */

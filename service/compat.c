@@ -67,6 +67,19 @@ bool compat_body(enum compat service, const struct http_request *request, bool m
     return false;
 }
 
+bool compat_key(
+    const struct http_request *request, struct med_arena *arena, struct med_str *ret_secret)
+{
+    struct med_json *body;
+    struct med_str text = med_buf_str(&request->body);
+    *ret_secret = (struct med_str){0};
+    if (med_json_parse(text.ptr ? text.ptr : "", text.len, &body, NULL)) return true;
+    struct med_str key = med_json_get_str(body, "api_key");
+    bool fits = key.len == 0 || med_arena_str(arena, key, ret_secret);
+    med_json_free(&body);
+    return fits;
+}
+
 enum med_code compat_number(const struct med_json *body, const char *name, long long min,
     long long max, long long *ret, struct med_err *err)
 {

@@ -22,6 +22,9 @@ void compat_error(enum compat service, const struct http_request *request,
 /* The body as an object. NULL: refused; an empty body is an empty object where may_be_empty. */
 bool compat_body(enum compat service, const struct http_request *request, bool may_be_empty,
     struct med_json **ret_body, struct http_response *response);
+/* The secret in api_key of the body, empty if there is none. false: out of memory. */
+bool compat_key(
+    const struct http_request *request, struct med_arena *arena, struct med_str *ret_secret);
 /* A whole number from min to max, or digits that say one; larger is max. Absent leaves *ret alone.
  */
 enum med_code compat_number(const struct med_json *body, const char *name, long long min,

@@ -8,6 +8,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "service/compat.h"
 
 #include <stdio.h>
 
@@ -56,10 +57,10 @@ static const struct route_row rows[] = {
         route_jina, NULL},
     {ROUTE_JINA, "/compat/jina/", false, NULL, METHOD_POST, JSON | TEXT, NEED_SEARCH,
         route_jina, NULL},
-    {ROUTE_TAVILY_SEARCH, "/compat/tavily/search", false, NULL, METHOD_POST, JSON, NEED_SEARCH,
-        route_tavily_search, NULL},
-    {ROUTE_TAVILY_EXTRACT, "/compat/tavily/extract", false, NULL, METHOD_POST, JSON, NEED_SEARCH,
-        route_tavily_extract, NULL},
+    {ROUTE_TAVILY_SEARCH, "/compat/tavily/search", false, NULL, METHOD_POST, JSON,
+        NEED_SEARCH_LATER, route_tavily_search, NULL},
+    {ROUTE_TAVILY_EXTRACT, "/compat/tavily/extract", false, NULL, METHOD_POST, JSON,
+        NEED_SEARCH_LATER, route_tavily_extract, NULL},
     {ROUTE_LIVEZ, "/livez", false, NULL, GET_HEAD, JSON | TEXT, NEED_NOTHING,
         NULL, route_livez},
     {ROUTE_READYZ, "/readyz", false, NULL, GET_HEAD, JSON | TEXT, NEED_NOTHING,
@@ -232,6 +233,19 @@ static void overloaded(void *ctx, struct http_request *r, struct http_response *
     access_headers(r, response);
 }
 
+/* Tavily's older clients send their key in the body. */
+static bool body_has_key(struct server *server, struct worker_state *worker, struct http_request *r,
+    struct http_response *response)
+{
+    struct med_str secret = {0};
+    if (access_key_sent(r)) return true;
+    if (!compat_key(r, worker->arena, &secret)) {
+        respond_problem(r, response, PROBLEM_OUT_OF_MEMORY, NULL);
+        return false;
+    }
+    return access_check_key(server->access, NEED_SEARCH, secret, r, response);
+}
+
 static void work(void *ctx, void *worker, struct http_request *r, struct http_response *response)
 {
     struct server *server = ctx;
@@ -239,7 +253,8 @@ static void work(void *ctx, void *worker, struct http_request *r, struct http_re
     const struct route_row *row = find_row((enum route)r->route);
     med_arena_reset(state->arena);
     metrics_stage(&server->metrics, STAGE_QUEUE, r->queued_ns);
-    row->work(server, state, r, response);
+    if (row->need != NEED_SEARCH_LATER || body_has_key(server, state, r, response))
+        row->work(server, state, r, response);
     /* What does not fit, or what memory did not suffice for, is an error and never a cut answer. */
     enum med_code code = med_buf_status(&response->body, NULL);
     if (code == MED_E_LIMIT)

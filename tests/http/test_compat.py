@@ -272,6 +272,40 @@ class Tavily(Compat):
         self.refused(self.tavily(b"", "extract"))
 
 
+class Keys(WithServer):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.stack.close()
+        cls.data = make_data(cls.stack.enter_context(temp_folder()))
+        cls.key = run("key", "--data", cls.data, "add", "agents", "--quiet").stdout.decode().strip()
+        cls.server = cls.stack.enter_context(Server(cls.data))
+
+    def test_each_service_takes_the_key_where_its_clients_put_it(self):
+        post, key = self.server.post, self.key
+        serper, jina = "/compat/serper/search", "/compat/jina/pmid:990000101"
+        tavily, extract = "/compat/tavily/search", "/compat/tavily/extract"
+        self.assertEqual(post(serper, {"q": "asthma"}, **{"X-API-KEY": key}).status, 200)
+        self.assertEqual(self.server.get(jina, Authorization="Bearer " + key).status, 200)
+        for body in ({"query": "asthma"}, {"query": "asthma", "api_key": "wrong"}):
+            answer = post(tavily, body, Authorization="Bearer " + key)
+            self.assertEqual(answer.status, 200)
+        self.assertEqual(post(tavily, {"query": "asthma", "api_key": key}).status, 200)
+        self.assertEqual(post(extract, {"urls": "pmid:990000101", "api_key": key}).status, 200)
+
+    def test_without_a_key_nobody_is_served(self):
+        for target, body in (("serper/search", {"q": "a"}), ("jina", {"url": "pmid:990000101"}),
+                             ("tavily/search", {"query": "a"}), ("tavily/search", []),
+                             ("tavily/search", {"query": "a", "api_key": 5}),
+                             ("tavily/search", {"query": "a", "api_key": "medicus_no"}),
+                             ("tavily/extract", {"urls": "a"})):
+            self.problem(self.server.post("/compat/" + target, body), "unauthorized", 401)
+        self.problem(self.server.post("/compat/tavily/search", b"{"), "unauthorized", 401)
+        answer = self.server.post("/compat/tavily/search", {"query": "a", "api_key": self.key},
+                                  Authorization="Bearer medicus_no")
+        self.problem(answer, "unauthorized", 401)
+
+
 class Empty(unittest.TestCase):
     def test_without_an_index(self):
         with temp_folder() as empty, Server(empty / "later", "--wait") as server:
