@@ -73,6 +73,18 @@ enum med_code build_check_segment(struct build *b, struct med_err *err) MED_CHEC
 int32_t build_reference_date(const struct build *b);
 void build_release(struct build *b);
 
+/* Adds to lost[ordinal of a term] what `docs` (bit per document of the segment) contribute to its
+ * df, by analysing the versions that the segment was made from. MED_E_CORRUPT when that is more
+ * than there is; MED_E_NOT_FOUND when the store has a version no more. */
+enum med_code build_losses(struct med_snapshot *snapshot, const struct med_segment *segment,
+    struct med_lex_weights weights, const uint64_t *docs, unsigned threads, uint32_t *lost,
+    struct med_err *err) MED_CHECK;
+
+/* For `check`: the segment's patch says what its dead documents contribute, as far as the store
+ * still has them. MED_E_CORRUPT. */
+enum med_code build_check_losses(struct med_snapshot *snapshot, const struct med_segment *segment,
+    struct med_lex_weights weights, struct med_err *err) MED_CHECK;
+
 /* Reads b->docs (ids and versions, in byte order) into whichever writers there are. */
 enum med_code build_analyse(struct build *b, struct med_err *err) MED_CHECK;
 /* Trains on all passages but those of held-out documents (bit per document; NULL = none). */

@@ -1,5 +1,5 @@
 /* An open generation: pinned, mapped, shared by threads through a reference count. */
-#include "index/internal.h"
+#include "index/builder.h"
 
 #include "common/mem.h"
 
@@ -212,6 +212,7 @@ static enum med_code check_documents(struct med_index *x, const struct med_segme
         struct med_text *text;
         med_arena_reset(arena);
         struct med_str id = med_segment_doc_id(s, d);
+        if (!med_segment_is_live(s, d)) continue;
         enum med_code code =
             med_snapshot_get_version(snapshot, id, s->docs[d].version, arena, &doc, err);
         if (code) {
@@ -246,6 +247,8 @@ enum med_code med_index_check(
     if (!code) code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &arena, err);
     for (uint32_t i = 0; !code && i < x->segment_count; i++) {
         code = med_segment_check(x->segments[i], err);
+        struct med_lex_weights weights = {x->manifest->title_weight, x->manifest->mesh_weight};
+        if (!code) code = build_check_losses(snapshot, x->segments[i], weights, err);
         if (!code) code = check_documents(x, x->segments[i], snapshot, arena, progress, err);
     }
     med_arena_free(&arena);

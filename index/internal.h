@@ -122,6 +122,12 @@ enum med_code index_collect_shared(struct med_index *index, struct med_err *err)
 /* The works of the list: [*ret_first, *ret_first + count). */
 size_t index_shared_of(const struct med_index *index, uint64_t work, size_t *ret_first);
 
+/* The overlay of the state that the open segments are in, whose documents are those of the
+ * snapshot. Reads no document, unless a segment of an older version has no statements. Appends to
+ * out. */
+enum med_code index_overlay(const struct med_index *index, struct med_snapshot *snapshot,
+    const struct med_retraction_list *list, struct med_buf *out, struct med_err *err) MED_CHECK;
+
 /* The fusion weight of the dense half for a freshly built, not yet published generation. */
 struct calibration {
     double weight;
