@@ -72,7 +72,13 @@ enum med_code query_expand(const struct med_index *index, struct med_analyzer *a
 /* Of a term over the whole collection; 0 when no passage has it. */
 double query_idf(const struct med_index *index, struct med_str term);
 
+static inline bool med_source_allowed(uint32_t sources, unsigned source)
+{
+    return !sources || sources >> source & 1;
+}
+
 struct med_searcher {
+    uint32_t sources; /* med_searcher_limit; 0 = all */
     struct med_analyzer *analyzer;
     struct med_lex_scratch *scratch;
 };

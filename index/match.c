@@ -636,6 +636,7 @@ static enum med_code make_filter(struct matcher *m, const struct med_segment *s,
         if (set && !(set[d >> 6] >> (d & 63) & 1)) continue;
         if (!med_segment_is_live(s, d)) continue;
         if (!passes(s, d, &r->filter)) continue;
+        if (!med_source_allowed(m->searcher->sources, row->source)) continue;
         if (r->exclude_id.len && med_str_eq(med_segment_doc_id(s, d), r->exclude_id)) continue;
         docs[d >> 6] |= 1ull << (d & 63);
         for (uint32_t c = row->first_chunk; c < row->first_chunk + row->chunk_count; c++)
@@ -647,10 +648,11 @@ static enum med_code make_filter(struct matcher *m, const struct med_segment *s,
     return MED_OK;
 }
 
-static bool filter_is_open(const struct med_search_request *r)
+static bool filter_is_open(const struct med_searcher *searcher, const struct med_search_request *r)
 {
     static const struct med_search_filter open;
-    return memcmp(&r->filter, &open, sizeof open) == 0 && r->exclude_id.len == 0;
+    return memcmp(&r->filter, &open, sizeof open) == 0 && r->exclude_id.len == 0 &&
+           !searcher->sources;
 }
 
 static enum med_code make_spare(struct matcher *m, struct med_err *err)
@@ -695,7 +697,7 @@ enum med_code match_make(const struct med_index *index, struct med_searcher *sea
         match.filters[i] = index->segments[i]->live_chunks;
         match.docs[i] = index->segments[i]->live_docs;
     }
-    if (match.restricted || !filter_is_open(request)) {
+    if (match.restricted || !filter_is_open(searcher, request)) {
         enum med_code code = make_program(&m, &query->tree, err);
         if (!code) code = make_spare(&m, err);
         if (!code) code = plan_leaves(&m, err);

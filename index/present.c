@@ -12,8 +12,8 @@ static enum med_code out_of_memory(struct med_err *err)
 }
 
 /* Other documents of the same work, from the sorted list of shared works. */
-static enum med_code siblings(const struct med_index *x, uint32_t segment, uint32_t doc,
-    struct med_arena *arena, struct med_result *r, struct med_err *err)
+static enum med_code siblings(const struct med_index *x, uint32_t sources, uint32_t segment,
+    uint32_t doc, struct med_arena *arena, struct med_result *r, struct med_err *err)
 {
     uint64_t work = med_segment_work(x->segments[segment], doc);
     if (!med_segment_shared(x->segments[segment], doc)) return MED_OK;
@@ -23,6 +23,7 @@ static enum med_code siblings(const struct med_index *x, uint32_t segment, uint3
     for (size_t i = first; i < first + count; i++) {
         const struct shared_work *w = &x->shared[i];
         if (w->segment == segment && w->doc == doc) continue;
+        if (!med_source_allowed(sources, x->segments[w->segment]->docs[w->doc].source)) continue;
         r->also[r->also_count++] = med_segment_doc_id(x->segments[w->segment], w->doc);
     }
     return MED_OK;
@@ -69,7 +70,7 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     }
     code = snippet_make(searcher->analyzer, r->text, query, arena, &r->snippet, &r->highlights,
         &r->highlight_count, err);
-    if (!code) code = siblings(x, rank->segment, rank->doc, arena, r, err);
+    if (!code) code = siblings(x, searcher->sources, rank->segment, rank->doc, arena, r, err);
     if (!code) code = links_of(x, snapshot, r->doc, arena, &r->links, &r->link_count, err);
     return code;
 }
@@ -218,8 +219,50 @@ static enum med_code find_document(struct med_snapshot *snapshot, struct med_str
     return med_snapshot_get(snapshot, ids[0], arena, ret_doc, err);
 }
 
-static enum med_code find_siblings(struct med_snapshot *snapshot, struct med_arena *arena,
-    struct med_fetched *f, struct med_err *err)
+/* Whether the document with this id is of an allowed source. */
+static enum med_code is_allowed(struct med_snapshot *snapshot, uint32_t sources, struct med_str id,
+    struct med_arena *arena, bool *ret_allowed, struct med_err *err)
+{
+    struct med_doc *doc;
+    *ret_allowed = true;
+    if (!sources) return MED_OK;
+    enum med_code code = med_snapshot_get(snapshot, id, arena, &doc, err);
+    if (!code) *ret_allowed = med_source_allowed(sources, doc->source);
+    return code;
+}
+
+/* Like find_document; what is not allowed looks as if it did not exist, also when it was deleted.
+ * Of several documents with the alias the first that is allowed counts. */
+static enum med_code find_allowed(struct med_snapshot *snapshot, uint32_t sources,
+    struct med_str id, struct med_arena *arena, struct med_doc **ret_doc, struct med_err *err)
+{
+    struct med_str normal, *ids;
+    size_t count = 0;
+    struct med_doc *doc = NULL;
+    enum med_code code = find_document(snapshot, id, arena, &doc, err);
+    if (!sources || (code && code != MED_E_NOT_FOUND && code != MED_E_GONE)) {
+        if (!code) *ret_doc = doc;
+        return code;
+    }
+    bool allowed = !code && med_source_allowed(sources, doc->source);
+    if (!allowed && med_doc_id_normalize(id, arena, &normal, NULL) == MED_OK) {
+        code = med_snapshot_find_alias(snapshot, normal, arena, &ids, &count, err);
+        if (code) return code;
+    }
+    for (size_t i = 0; !allowed && i < count; i++) {
+        code = med_snapshot_get(snapshot, ids[i], arena, &doc, err);
+        if (code && code != MED_E_NOT_FOUND && code != MED_E_GONE) return code;
+        allowed = !code && med_source_allowed(sources, doc->source);
+    }
+    if (!allowed)
+        return med_fail(
+            err, MED_E_NOT_FOUND, "no document has the id " MED_STR_FMT, MED_STR_ARG(id));
+    *ret_doc = doc;
+    return MED_OK;
+}
+
+static enum med_code find_siblings(struct med_snapshot *snapshot, uint32_t sources,
+    struct med_arena *arena, struct med_fetched *f, struct med_err *err)
 {
     struct med_str aliases[4];
     size_t alias_count;
@@ -236,14 +279,18 @@ static enum med_code find_siblings(struct med_snapshot *snapshot, struct med_are
         for (size_t i = 0; i < count && f->also_count < cap; i++) {
             bool known = med_str_eq(ids[i], f->doc->id);
             for (size_t k = 0; k < f->also_count; k++) known |= med_str_eq(ids[i], f->also[k]);
-            if (!known) f->also[f->also_count++] = ids[i];
+            bool allowed = !known;
+            if (!known) code = is_allowed(snapshot, sources, ids[i], arena, &allowed, err);
+            if (code) return code;
+            if (allowed) f->also[f->also_count++] = ids[i];
         }
     }
     return MED_OK;
 }
 
-enum med_code med_fetch(struct med_store *store, const struct med_index *index, struct med_str id,
-    struct med_arena *arena, struct med_fetched **ret_fetched, struct med_err *err)
+enum med_code med_fetch(struct med_store *store, const struct med_index *index, uint32_t sources,
+    struct med_str id, struct med_arena *arena, struct med_fetched **ret_fetched,
+    struct med_err *err)
 {
     struct med_fetched *f = med_arena_calloc(arena, 1, sizeof *f);
     if (!f) return out_of_memory(err);
@@ -251,11 +298,12 @@ enum med_code med_fetch(struct med_store *store, const struct med_index *index, 
     struct med_str document = id;
     enum med_code code = med_snapshot_open(store, &snapshot, err);
     if (!code) code = find_address(snapshot, id, arena, &f->doc, err);
-    if (code == MED_E_NOT_FOUND) {
+    bool hidden = code == MED_OK && !med_source_allowed(sources, f->doc->source);
+    if (code == MED_E_NOT_FOUND || hidden || (code == MED_E_GONE && sources)) {
         f->is_chunk = split_chunk_id(id, &document, &f->chunk);
-        code = find_document(snapshot, document, arena, &f->doc, err);
+        code = find_allowed(snapshot, sources, document, arena, &f->doc, err);
     }
-    if (!code) code = find_siblings(snapshot, arena, f, err);
+    if (!code) code = find_siblings(snapshot, sources, arena, f, err);
     if (!code) code = links_of(index, snapshot, f->doc, arena, &f->links, &f->link_count, err);
     med_snapshot_close(&snapshot);
     if (!code) code = med_text_make(f->doc, arena, &f->text, err);

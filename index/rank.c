@@ -688,6 +688,11 @@ enum med_code med_searcher_new(struct med_searcher **ret_searcher, struct med_er
     return MED_OK;
 }
 
+void med_searcher_limit(struct med_searcher *searcher, uint32_t sources)
+{
+    searcher->sources = sources;
+}
+
 void med_searcher_free(struct med_searcher **searcher)
 {
     struct med_searcher *s = *searcher;

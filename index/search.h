@@ -149,6 +149,10 @@ struct med_ranking {
 struct med_searcher;
 enum med_code med_searcher_new(struct med_searcher **ret_searcher, struct med_err *err) MED_CHECK;
 void med_searcher_free(struct med_searcher **searcher);
+/* From now on only documents of these sources (1 << enum med_source; 0 = all) are found, ranked,
+ * counted or exported with it, whatever a request's filter says. Term statistics, spelling and
+ * abbreviations stay those of the whole index. */
+void med_searcher_limit(struct med_searcher *searcher, uint32_t sources);
 
 /* The query is taken literally. */
 enum med_code med_rank(const struct med_index *index, struct med_searcher *searcher,
@@ -218,6 +222,8 @@ struct med_fetched {
 };
 /* By document id, chunk id ("<id>~<n>"), alias (pmid:, pmcid:, doi:) or web address: the document's
  * own, or one of PubMed, PMC and doi.org. A document that was deleted is MED_E_GONE. The index may
- * be NULL (nothing built yet): documents are fetched from the store alone. */
-enum med_code med_fetch(struct med_store *store, const struct med_index *index, struct med_str id,
-    struct med_arena *arena, struct med_fetched **ret_fetched, struct med_err *err) MED_CHECK;
+ * be NULL (nothing built yet): documents are fetched from the store alone. sources as in
+ * med_searcher_limit: other documents do not exist. */
+enum med_code med_fetch(struct med_store *store, const struct med_index *index, uint32_t sources,
+    struct med_str id, struct med_arena *arena, struct med_fetched **ret_fetched,
+    struct med_err *err) MED_CHECK;

@@ -238,7 +238,7 @@ enum med_code med_similar(const struct med_index *index, struct med_store *store
     struct med_fetched *fetched;
     struct query query = {0};
     if (!ranking) return out_of_memory(err);
-    enum med_code code = med_fetch(store, index, id, arena, &fetched, err);
+    enum med_code code = med_fetch(store, index, searcher->sources, id, arena, &fetched, err);
     if (!code) code = rank_similar(index, searcher, request, fetched, &query, arena, ranking, err);
     if (!code)
         code = answer_make(index, searcher, request, &query, ranking, arena, ret_answer, err);

@@ -9,6 +9,8 @@
 #define PREFIX_NAMES_MAX 2000u /* names looked at that begin with the text */
 
 struct lookup {
+    const struct med_index *index;
+    struct med_searcher *searcher;
     const struct med_thesaurus *t;
     struct med_arena *arena;
     struct med_term *terms;
@@ -24,6 +26,39 @@ static enum med_code out_of_memory(struct med_err *err)
 bool med_terms_any(const struct med_index *index)
 {
     return index->thesaurus.concept_count > 0;
+}
+
+/* Live documents of the searcher's sources with this heading. */
+static enum med_code count_allowed(
+    struct lookup *l, struct med_str heading, uint64_t *ret_count, struct med_err *err)
+{
+    struct med_buf term;
+    uint64_t found = 0;
+    med_buf_init(&term, MED_KIB);
+    enum med_code code = med_field_term(MED_FIELD_MESH, heading, &term, err);
+    for (uint32_t i = 0; !code && i < l->index->segment_count; i++) {
+        const struct med_segment *s = l->index->segments[i];
+        uint32_t ordinal;
+        if (!med_lex_find(s->fields, med_buf_str(&term), &ordinal, NULL)) continue;
+        uint64_t *set = med_arena_calloc(l->arena, (size_t)s->doc_count / 64 + 1, sizeof *set);
+        if (!set) code = out_of_memory(err);
+        if (!code) code = med_lex_mark(s->fields, l->searcher->scratch, ordinal, NULL, set, err);
+        for (uint32_t d = 0; !code && d < s->doc_count; d++)
+            found += (set[d >> 6] >> (d & 63) & 1) && med_segment_is_live(s, d) &&
+                     med_source_allowed(l->searcher->sources, s->docs[d].source);
+    }
+    med_buf_free(&term);
+    if (!code) *ret_count = found;
+    return code;
+}
+
+/* What a caller who may not see all sources is told: a heading's documents among those it may see,
+ * and nothing of texts that it may not. */
+static enum med_code describe_allowed(struct lookup *l, struct med_term *term, struct med_err *err)
+{
+    enum med_code code = count_allowed(l, term->name, &term->documents, err);
+    term->mentions = term->documents;
+    return code;
 }
 
 static enum med_code describe(struct lookup *l, uint32_t concept, struct med_str matched,
@@ -51,6 +86,7 @@ static enum med_code describe(struct lookup *l, uint32_t concept, struct med_str
     size_t count;
     enum med_code code = med_thesaurus_explode(t, concept, l->arena, &below, &count, err);
     if (!code) term->narrower = count - 1;
+    if (!code && l->searcher->sources) code = describe_allowed(l, term, err);
     return code;
 }
 
@@ -61,6 +97,9 @@ static enum med_code add(
         if (l->concepts[i] == concept) return MED_OK;
     }
     if (l->count == l->limit) return MED_OK;
+    /* Abbreviations are passages of somebody's text. */
+    if (l->searcher->sources && l->t->concepts[concept].kind == MED_CONCEPT_ABBREVIATION)
+        return MED_OK;
     enum med_code code = describe(l, concept, matched, &l->terms[l->count], err);
     if (!code) l->concepts[l->count++] = concept;
     return code;
@@ -121,7 +160,9 @@ enum med_code med_terms_find(const struct med_index *index, struct med_searcher 
     struct med_str text, size_t limit, struct med_arena *arena, struct med_term **ret_terms,
     size_t *ret_count, struct med_err *err)
 {
-    struct lookup l = {.t = &index->thesaurus,
+    struct lookup l = {.index = index,
+        .searcher = searcher,
+        .t = &index->thesaurus,
         .arena = arena,
         .limit = limit,
         .terms = med_arena_calloc(arena, limit + 1, sizeof *l.terms),

@@ -24,7 +24,10 @@ struct med_term {
 
 /* What the text names: the whole of it (an id, or any name), then what begins with it; where there
  * is neither, what its parts name, longest first. Each once, at most `limit`. Everything lives in
- * the arena. Count 0 is not an error. */
+ * the arena. Count 0 is not an error. With a limited searcher
+ * (med_searcher_limit) abbreviations are left out, and documents and mentions count what it may
+ * see.
+ */
 enum med_code med_terms_find(const struct med_index *index, struct med_searcher *searcher,
     struct med_str text, size_t limit, struct med_arena *arena, struct med_term **ret_terms,
     size_t *ret_count, struct med_err *err) MED_CHECK;

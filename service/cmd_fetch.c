@@ -27,7 +27,7 @@ static enum med_code print_texts(const struct options *options, const struct vie
         struct selection selection;
         med_arena_reset(arena);
         enum med_code code =
-            med_fetch(w->store, w->index, med_str_of(options->args[i]), arena, &fetched, err);
+            med_fetch(w->store, w->index, 0, med_str_of(options->args[i]), arena, &fetched, err);
         if (!code) code = document_select(fetched, params, arena, &selection, err);
         if (code) return code;
         if (i) med_buf_puts(out, "\n----\n\n");

@@ -120,6 +120,7 @@ static enum med_code open_access(
     struct access_options access = {.data = o->data, .metrics_open = o->open_metrics};
     enum med_code code =
         o->rate_limit ? rate_parse(med_str_of(o->rate_limit), &access.rate, err) : MED_OK;
+    if (code) med_err_prefix(err, "--rate-limit");
     return code ? code : access_new(&access, ret_access, err);
 }
 

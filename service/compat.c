@@ -152,14 +152,15 @@ static bool is_own_link(const struct server *server, const struct http_request *
     return true;
 }
 
-static enum med_code fetch_whole(const struct served *served, struct med_str id,
+static enum med_code fetch_whole(const struct served *served, uint32_t sources, struct med_str id,
     struct med_arena *arena, struct med_fetched **ret_fetched, struct selection *ret_selection,
     struct med_err *err)
 {
     struct fetch_params params = {0};
     if (!med_utf8_valid(id.ptr, id.len))
         return med_fail(err, MED_E_INVALID, "the address is not valid UTF-8");
-    enum med_code code = med_fetch(served->store, served->index, id, arena, ret_fetched, err);
+    enum med_code code =
+        med_fetch(served->store, served->index, sources, id, arena, ret_fetched, err);
     return code ? code : document_select(*ret_fetched, &params, arena, ret_selection, err);
 }
 
@@ -182,7 +183,8 @@ enum med_code compat_read(struct server *server, struct worker_state *worker,
             if (!decoded(id, worker->arena, &id))
                 return med_fail(err, MED_E_NOMEM, "the request needs too much memory");
         }
-        code = fetch_whole(served, id, worker->arena, ret_fetched, ret_selection, err);
+        code = fetch_whole(served, request->caller.source_mask, id, worker->arena, ret_fetched,
+            ret_selection, err);
         if (code != MED_E_NOT_FOUND) break;
         if (!decoded(id, worker->arena, &plain))
             return med_fail(err, MED_E_NOMEM, "the request needs too much memory");

@@ -11,7 +11,8 @@ static enum med_code load(const struct fetch_source *source, const struct fetch_
 {
     if (!med_utf8_valid(id.ptr, id.len))
         return med_fail(err, MED_E_INVALID, "the id is not valid UTF-8");
-    enum med_code code = med_fetch(source->store, source->index, id, arena, ret_fetched, err);
+    enum med_code code =
+        med_fetch(source->store, source->index, source->sources, id, arena, ret_fetched, err);
     return code ? code : document_select(*ret_fetched, params, arena, ret_selection, err);
 }
 

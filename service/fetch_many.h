@@ -6,6 +6,7 @@
 struct fetch_source {
     struct med_store *store;
     const struct med_index *index; /* may be NULL */
+    uint32_t sources;              /* that may be seen; 0 = all */
 };
 
 /* One document; nothing is written when it fails. */

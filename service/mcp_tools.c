@@ -310,8 +310,8 @@ static enum med_code load(struct mcp_engine *engine, struct med_str id,
     if (!engine->source.store) return med_fail(err, MED_E_NO_INDEX, "nothing can be read yet");
     if (!med_utf8_valid(id.ptr, id.len))
         return med_fail(err, MED_E_INVALID, "the id is not valid UTF-8");
-    enum med_code code =
-        med_fetch(engine->source.store, engine->source.index, id, engine->arena, ret_fetched, err);
+    enum med_code code = med_fetch(engine->source.store, engine->source.index,
+        engine->source.sources, id, engine->arena, ret_fetched, err);
     return code ? code : document_select(*ret_fetched, params, engine->arena, ret_selection, err);
 }
 

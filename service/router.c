@@ -252,6 +252,8 @@ static void work(void *ctx, void *worker, struct http_request *r, struct http_re
     struct worker_state *state = worker;
     const struct route_row *row = find_row((enum route)r->route);
     med_arena_reset(state->arena);
+    state->more_requests = 0;
+    med_searcher_limit(state->searcher, r->caller.source_mask);
     metrics_stage(&server->metrics, STAGE_QUEUE, r->queued_ns);
     if (row->need != NEED_SEARCH_LATER || body_has_key(server, state, r, response))
         row->work(server, state, r, response);
@@ -262,6 +264,7 @@ static void work(void *ctx, void *worker, struct http_request *r, struct http_re
             r, response, PROBLEM_LIMIT_EXCEEDED, "the answer is too large; ask for less");
     else if (code)
         respond_problem(r, response, PROBLEM_OUT_OF_MEMORY, NULL);
+    access_charge(server->access, r, state->more_requests);
     access_headers(r, response);
     if (response->status >= 500 && response->status != 503)
         med_log(MED_LOG_ERROR, "request", "%s answered %d, request id %s",

@@ -96,7 +96,8 @@ static enum med_code write_document(const struct document_request *d, const stru
     struct selection selection;
     if (d->media == MEDIA_JSON)
         return fetch_one_json(source, view, &d->params, d->id, arena, out, err);
-    enum med_code code = med_fetch(source->store, source->index, d->id, arena, &fetched, err);
+    enum med_code code =
+        med_fetch(source->store, source->index, source->sources, d->id, arena, &fetched, err);
     if (!code) code = document_select(fetched, &d->params, arena, &selection, err);
     if (code) return code;
     if (d->media == MEDIA_MARKDOWN)
@@ -123,7 +124,8 @@ void route_document(struct server *server, struct worker_state *worker,
         return;
     }
     struct view view = {.public_url = server->public_url, .pretty = d.pretty};
-    struct fetch_source source = {.store = served.store, .index = served.index};
+    struct fetch_source source = {
+        .store = served.store, .index = served.index, .sources = request->caller.source_mask};
     code = write_document(&d, &view, &source, worker->arena, &response->body, &err);
     serving_release(&served);
     if (code) {
@@ -238,7 +240,8 @@ static void fetch(struct server *server, struct worker_state *worker,
         respond_problem(request, response, PROBLEM_NO_INDEX, NULL);
         return;
     }
-    struct fetch_source source = {.store = served.store, .index = served.index};
+    struct fetch_source source = {
+        .store = served.store, .index = served.index, .sources = request->caller.source_mask};
     enum med_code code = fetch_many_json(&source, &view, &f->params, f->ids, f->id_count,
         worker->arena, &response->body, &errors, &err);
     serving_release(&served);

@@ -49,13 +49,14 @@ static bool read_params(const struct http_request *r, struct med_arena *arena,
 
 /* Everything that the bytes of the answer depend on. */
 static struct med_hash128 identity(const struct server *server, const struct view *view,
-    const struct search_params *params, const struct med_manifest *manifest, enum media media)
+    const struct search_params *params, const struct med_manifest *manifest, enum media media,
+    uint32_t sources)
 {
     struct med_buf text;
     med_buf_init(&text, MED_QUERY_BYTES_MAX + MED_MIB);
-    med_buf_printf(&text, "%s %llu %lld %d %d " MED_STR_FMT " ", MEDICUS_VERSION,
+    med_buf_printf(&text, "%s %llu %lld %d %d %u " MED_STR_FMT " ", MEDICUS_VERSION,
         (unsigned long long)manifest->number, (long long)manifest->created_unix_s, (int)media,
-        view->pretty, MED_STR_ARG(server->public_url));
+        view->pretty, sources, MED_STR_ARG(server->public_url));
     search_params_canonical(params, &text);
     struct med_hash128 hash = med_hash128(text.data, text.len);
     med_buf_free(&text);
@@ -83,7 +84,8 @@ static void search(struct server *server, struct worker_state *worker, const str
     (void)media_choose(r, 1u << MEDIA_JSON | 1u << MEDIA_TEXT, &media);
     bool is_post = med_str_eq(r->method, MED_STR("POST"));
     if (!is_post && !params->explain &&
-        respond_etag(r, response, identity(server, view, params, manifest, media)))
+        respond_etag(
+            r, response, identity(server, view, params, manifest, media, r->caller.source_mask)))
         return;
     enum med_code code =
         med_search(served->index, worker->searcher, &params->request, worker->arena, &answer, &err);

@@ -27,6 +27,9 @@ struct server {
 struct worker_state {
     struct med_searcher *searcher;
     struct med_arena *arena;
+    /* What the request was worth beyond one, for rate limits: a route that answers n queries at
+     * once sets n - 1. */
+    uint32_t more_requests;
 };
 
 /* --- router.c --- */

@@ -243,6 +243,93 @@ class Serving(unittest.TestCase):
                                               ).status for h in [{}, *secrets]}
                         self.assertEqual(got, {401, 403, 429}, (method, path))
 
+    def test_a_key_that_is_limited_to_sources_sees_no_others(self):
+        everything = bearer(add_key(self.data, "all"))
+        some = bearer(add_key(self.data, "some", "--source", "guideline"))
+        with Server(self.data) as server:
+            query = "/v1/search?q=asthma&limit=50&facets=source"
+            seen = server.get(query, **everything).json
+            sources = {r["source"] for r in seen["results"]}
+            self.assertGreater(len(sources), 1)
+            limited = server.get(query, **some).json
+            self.assertEqual({r["source"] for r in limited["results"]}, {"guideline"})
+            self.assertEqual([f["value"] for f in limited["facets"]["source"]], ["guideline"])
+            self.assertLess(limited["total"], seen["total"])
+            # What the caller filters by can only take away.
+            for source in ("pubmed", "pubmed,pmc"):
+                none = server.get(f"{query}&source={source}", **some).json
+                self.assertEqual((none["results"], none["total"]), ([], 0))
+            same = server.get(f"{query}&source=guideline,pubmed", **some).json
+            self.assertEqual([r["id"] for r in same["results"]],
+                             [r["id"] for r in limited["results"]])
+            for mode in ("lexical", "dense"):
+                found = server.get(f"{query}&mode={mode}", **some).json["results"]
+                self.assertEqual({r["source"] for r in found}, {"guideline"})
+            etag = server.get(query, **everything).headers["etag"]
+            self.assertEqual(server.get(query, If_None_Match=etag, **some).status, 200)
+
+            hidden = next(r for r in seen["results"] if r["source"] == "pubmed")["id"]
+            hidden = hidden.split("~")[0]
+            shown = limited["results"][0]["id"].split("~")[0]
+            for suffix in ("", "/similar"):
+                there = server.get(f"/v1/documents/{hidden}{suffix}", **some)
+                nowhere = server.get(f"/v1/documents/pmid:77{suffix}", **some)
+                self.problem(there, "not-found", 404)
+                self.assertEqual(there.json["detail"].replace(hidden, "x"),
+                                 nowhere.json["detail"].replace("pmid:77", "x"))
+                self.assertEqual(server.get(f"/v1/documents/{shown}{suffix}", **some).status, 200)
+            similar = server.get(f"/v1/documents/{shown}/similar?limit=50", **some).json["results"]
+            self.assertLessEqual({r["source"] for r in similar}, {"guideline"})
+            documents = server.post("/v1/fetch", {"ids": [hidden, shown]}, **some).json["documents"]
+            self.assertEqual(documents[0]["error"]["type"], "/problems/not-found")
+            self.assertEqual(documents[1]["document_id"], shown)
+            exported = server.get("/v1/export?q=asthma&format=ids", **some).body.decode().split()
+            self.assertTrue(exported)
+            self.assertTrue(all(i.startswith("guideline:") for i in exported), exported)
+            terms = server.get("/v1/terms?q=copd", **some).json["terms"]
+            self.assertNotIn("abbreviation", {t["kind"] for t in terms})
+            call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+                "name": "fetch", "arguments": {"id": hidden}}}
+            self.assertTrue(server.post("/mcp", call, **some).json["result"]["isError"])
+            self.assertFalse(server.post("/mcp", call, **everything).json["result"].get("isError"))
+            call["params"] = {"name": "search", "arguments": {"query": "asthma"}}
+            found = server.post("/mcp", call, **some).json["result"]["structuredContent"]["results"]
+            self.assertTrue(found)
+            self.assertTrue(all(r["id"].startswith("guideline:") for r in found))
+
+    def test_rates_of_keys(self):
+        slow, free = add_key(self.data, "slow", "--rate", "3/h"), add_key(self.data, "free")
+        with Server(self.data) as server:
+            for left in (2, 1, 0):
+                answer = server.get("/v1/search?q=asthma", **bearer(slow))
+                self.assertEqual(answer.status, 200)
+                self.assertEqual(answer.headers["ratelimit-policy"], '"key";q=3;w=3600')
+                self.assertRegex(answer.headers["ratelimit"], rf'^"key";r={left};t=\d+$')
+            answer = self.problem(server.get("/v1/search?q=asthma", **bearer(slow)),
+                                  "rate-limited", 429)
+            self.assertIn(int(answer.headers["retry-after"]), range(1100, 1201))
+            self.assertIn("r=0", answer.headers["ratelimit"])
+            self.assertEqual(server.get("/metrics", **bearer(slow)).status, 200)
+            self.assertNotIn("ratelimit", server.get("/v1/search?q=a", **bearer(free)).headers)
+            add_key(self.data, "another")  # the keys are read again: the bucket stays empty
+            wait_until(lambda: metric(server, "medicus_keys", **bearer(free)) == 3)
+            self.assertEqual(server.get("/v1/search?q=a", **bearer(slow)).status, 429)
+
+    def test_rates_of_the_server(self):
+        with Server(self.data, "--rate-limit", "2/h") as server:
+            answers = [server.get("/v1/search?q=asthma") for _ in range(3)]
+            self.assertEqual([a.status for a in answers], [200, 200, 429])
+            self.assertEqual(answers[0].headers["ratelimit-policy"], '"server";q=2;w=3600')
+            self.assertEqual(server.get("/livez").status, 200)
+        one, two = add_key(self.data, "one"), add_key(self.data, "two", "--rate", "1/h")
+        with Server(self.data, "--rate-limit", "2/h") as server:
+            for secret, count in ((one, 2), (two, 1)):
+                statuses = [server.get("/v1/search?q=a", **bearer(secret)).status for _ in range(3)]
+                self.assertEqual(statuses, [200] * count + [429] * (3 - count))
+        result = run("serve", "--data", self.data, "--rate-limit", "fast", ok=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(b"--rate-limit", result.stderr)
+
     def test_metrics_can_be_opened(self):
         add_key(self.data, "agents")
         with Server(self.data, "--open-metrics") as server:

@@ -346,7 +346,7 @@ static void a_full_text_has_the_level_of_its_citation(void **state)
     struct med_fetched *f;
     put(w, papers, 3);
     build(w);
-    OK(med_fetch(w->store, w->index, MED_STR("pmcid:PMC1"), w->arena, &f, &err));
+    OK(med_fetch(w->store, w->index, 0, MED_STR("pmcid:PMC1"), w->arena, &f, &err));
     assert_int_equal(f->evidence, MED_EVIDENCE_RANDOMIZED_TRIAL);
     struct med_search_request request = MED_SEARCH_REQUEST_DEFAULT;
     struct med_answer *answer;
@@ -597,10 +597,10 @@ static void answers_link_both_ways_when_one_side_states_it(void **state)
     assert_false(other->flags & MED_FLAG_RETRACTED);
     assert_true(has_link(paper->links, paper->link_count, MED_LINK_RETRACTION_IN, "pmid:2"));
     assert_true(has_link(other->links, other->link_count, MED_LINK_RETRACTION_OF, "pmid:1"));
-    OK(med_fetch(w->store, w->index, MED_STR("doi:10.5555/one"), w->arena, &f, &err));
+    OK(med_fetch(w->store, w->index, 0, MED_STR("doi:10.5555/one"), w->arena, &f, &err));
     assert_true(f->flags & MED_FLAG_RETRACTED);
     assert_true(has_link(f->links, f->link_count, MED_LINK_RETRACTION_IN, "pmid:2"));
-    OK(med_fetch(w->store, NULL, MED_STR("pmid:2"), w->arena, &f, &err));
+    OK(med_fetch(w->store, NULL, 0, MED_STR("pmid:2"), w->arena, &f, &err));
     assert_true(has_link(f->links, f->link_count, MED_LINK_RETRACTION_OF, "pmid:1"));
 }
 

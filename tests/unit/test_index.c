@@ -265,7 +265,7 @@ static void a_notice_flags_the_paper_it_retracts(void **state)
     assert_int_equal(search_with(request)->count, 1);
     struct med_fetched *f;
     assert_int_equal(
-        med_fetch(fx.store, fx.index, MED_STR("pmid:990300001"), fx.arena, &f, NULL), MED_OK);
+        med_fetch(fx.store, fx.index, 0, MED_STR("pmid:990300001"), fx.arena, &f, NULL), MED_OK);
     assert_true(f->flags & MED_FLAG_RETRACTED);
 }
 
@@ -343,17 +343,19 @@ static void fetch_finds_documents_chunks_and_aliases(void **state)
     struct med_fetched *f;
     struct med_err err;
     assert_int_equal(
-        med_fetch(fx.store, fx.index, MED_STR("pmcid:PMC990200001~1"), fx.arena, &f, &err), MED_OK);
+        med_fetch(fx.store, fx.index, 0, MED_STR("pmcid:PMC990200001~1"), fx.arena, &f, &err),
+        MED_OK);
     assert_true(f->is_chunk && f->chunk == 1 && f->chunk_count == 2);
     assert_int_equal(f->also_count, 1);
     assert_int_equal(
-        med_fetch(fx.store, NULL, MED_STR("PMC990200001"), fx.arena, &f, &err), MED_OK);
-    assert_int_equal(med_fetch(fx.store, fx.index, MED_STR("pmid:990200001~9"), fx.arena, &f, &err),
+        med_fetch(fx.store, NULL, 0, MED_STR("PMC990200001"), fx.arena, &f, &err), MED_OK);
+    assert_int_equal(
+        med_fetch(fx.store, fx.index, 0, MED_STR("pmid:990200001~9"), fx.arena, &f, &err),
         MED_E_NOT_FOUND);
     assert_int_equal(
-        med_fetch(fx.store, fx.index, MED_STR("pmid:1"), fx.arena, &f, &err), MED_E_NOT_FOUND);
-    assert_int_equal(
-        med_fetch(fx.store, fx.index, MED_STR("../../etc"), fx.arena, &f, &err), MED_E_NOT_FOUND);
+        med_fetch(fx.store, fx.index, 0, MED_STR("pmid:1"), fx.arena, &f, &err), MED_E_NOT_FOUND);
+    assert_int_equal(med_fetch(fx.store, fx.index, 0, MED_STR("../../etc"), fx.arena, &f, &err),
+        MED_E_NOT_FOUND);
 }
 
 static void a_rebuild_keeps_the_encoder_and_answers_the_same(void **state)
