@@ -10,6 +10,7 @@ and take, and the instructions for the model, come from the library itself.
 import json
 import os
 import sys
+import urllib.error
 import urllib.request
 
 ENV = os.environ.get
@@ -23,8 +24,11 @@ def post(url, key, body):
     if key:
         headers["Authorization"] = "Bearer " + key
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=300) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return sys.exit(f"{url}: {error.code} {error.read().decode()}")
 
 
 def library(method, **params):

@@ -1,6 +1,6 @@
 // The official TypeScript SDKs as a client: search, read, look around, and what goes wrong.
 //     node mcp_client.mjs NODE_MODULES sdk|client legacy|auto|REVISION http URL | stdio COMMAND...
-// Prints the revision that was agreed on, where the SDK tells.
+// Prints the revision that was agreed on, where the SDK tells. MEDICUS_API_KEY is sent over HTTP.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
@@ -13,7 +13,9 @@ const { StreamableHTTPClientTransport: Http } =
 const { StdioClientTransport: Stdio } =
   require(name(sdk === "sdk" ? "/client/stdio.js" : "/stdio"));
 
-const transport = kind === "http" ? new Http(new URL(target[0]))
+const key = process.env.MEDICUS_API_KEY;
+const requestInit = key ? { headers: { Authorization: `Bearer ${key}` } } : {};
+const transport = kind === "http" ? new Http(new URL(target[0]), { requestInit })
   : new Stdio({ command: target[0], args: target.slice(1) });
 const pinned = mode === "legacy" || mode === "auto" ? mode : { pin: mode };
 const client = new Client({ name: "test", version: "1" }, { versionNegotiation: { mode: pinned } });

@@ -3,32 +3,42 @@
     mcp_client.py 1.x|legacy|auto|REVISION http URL | stdio COMMAND...
 
 For releases 1.x, which have one mode, and 2.x. Prints the revision that was agreed on.
+MEDICUS_API_KEY is sent over HTTP.
 """
 import contextlib
 import json
+import os
 import sys
 
 import anyio
 import mcp
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
 
 OLD = not hasattr(mcp, "Client")
 MODE, KIND, *TARGET = sys.argv[1:]
 COMMAND = StdioServerParameters(command=TARGET[0], args=TARGET[1:])
+KEY = os.environ.get("MEDICUS_API_KEY")
+
+if OLD:
+    from httpx import AsyncClient
+else:
+    from httpx2 import AsyncClient
 
 
 @contextlib.asynccontextmanager
 async def connected():
     """(client, agreed revision)"""
-    if not OLD:
-        async with mcp.Client(TARGET[0] if KIND == "http" else stdio_client(COMMAND),
-                              mode=MODE) as client:
-            yield client, client.protocol_version
-        return
-    from mcp.client.streamable_http import streamable_http_client  # pylint: disable=C0415
-    streams = streamable_http_client(TARGET[0]) if KIND == "http" else stdio_client(COMMAND)
-    async with streams as (receive, send, *_), mcp.ClientSession(receive, send) as session:
-        yield session, (await session.initialize()).protocolVersion
+    headers = {"Authorization": "Bearer " + KEY} if KEY else {}
+    async with AsyncClient(headers=headers) as http_client:
+        streams = (streamable_http_client(TARGET[0], http_client=http_client) if KIND == "http"
+                   else stdio_client(COMMAND))
+        if not OLD:
+            async with mcp.Client(streams, mode=MODE) as client:
+                yield client, client.protocol_version
+            return
+        async with streams as (receive, send, *_), mcp.ClientSession(receive, send) as session:
+            yield session, (await session.initialize()).protocolVersion
 
 
 def plain(result):

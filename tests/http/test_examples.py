@@ -11,7 +11,8 @@ import sys
 import unittest
 
 from scripted_model import ScriptedModel
-from support import (BIN, HANG, NODE, ROOT, TOOLS_PYTHON, WithServer, python_has)
+from support import (BIN, HANG, NODE, ROOT, Server, TOOLS_PYTHON, WithServer, make_data,
+                     python_has, run, temp_folder)
 
 EXAMPLES = ROOT / "api-spec/examples"
 CLIENTS = EXAMPLES / "mcp-clients"
@@ -26,9 +27,18 @@ TOOLS = ["search", "fetch", "similar", "terms"]
 
 
 class Examples(WithServer):
+    """The server asks for keys."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        private = make_data(cls.stack.enter_context(temp_folder()))
+        cls.key = run("key", "--data", private, "add", "agent", "--quiet").stdout.decode().strip()
+        cls.asking = cls.stack.enter_context(Server(private))
+
     def run_program(self, *command, **env):
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.data),
-               "MEDICUS_URL": f"http://127.0.0.1:{self.server.port}", **env}
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.data), "MEDICUS_API_KEY": self.key,
+               "MEDICUS_URL": f"http://127.0.0.1:{self.asking.port}", **env}
         return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=HANG,
                               env=env, check=False)
 
@@ -61,6 +71,9 @@ class Examples(WithServer):
             ran = self.run_program(program, EXAMPLES / name, "")
             self.assertNotEqual(ran.returncode, 0)
             self.assertIn("prompts/get", ran.stderr)
+            ran = self.run_program(program, EXAMPLES / name, QUESTION, MEDICUS_API_KEY="")
+            self.assertNotEqual(ran.returncode, 0)
+            self.assertIn("401", ran.stderr)
             with ScriptedModel("another question") as model:
                 ran = self.run_program(program, EXAMPLES / name, QUESTION,
                                        OPENAI_BASE_URL=model.url)
@@ -83,9 +96,15 @@ class Examples(WithServer):
         self.assertIn('"structuredContent"', parts[9])
         self.assertIn('did you mean', parts[-1])
 
-    def test_curl_fails_without_a_server(self):
+    def test_curl_without_a_server_or_a_key(self):
         ran = self.run_program("bash", EXAMPLES / "curl.sh", MEDICUS_URL="http://127.0.0.1:1")
         self.assertNotEqual(ran.returncode, 0)
+        ran = self.run_program("bash", EXAMPLES / "curl.sh", MEDICUS_API_KEY="")
+        self.assertIn("Authorization: Bearer KEY", ran.stdout)
+        self.assertNotEqual(ran.returncode, 0)
+        url = f"http://127.0.0.1:{self.server.port}"
+        ran = self.run_program("bash", EXAMPLES / "curl.sh", MEDICUS_API_KEY="", MEDICUS_URL=url)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
 
 
 class Clients(WithServer):
