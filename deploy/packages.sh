@@ -6,13 +6,13 @@ packages_build=(
     libmicrohttpd-dev libfaiss-dev libopenblas-openmp-dev libcjson-dev liblmdb-dev
     libxml2-dev zlib1g-dev libarchive-dev libcmark-gfm-dev libcmark-gfm-extensions-dev
     libyaml-dev libzstd-dev libsodium-dev libstemmer-dev libutf8proc-dev libxxhash-dev libgomp1
-    libsystemd-dev
+    libsystemd-dev nettle-dev
 )
 # What a machine needs that only runs the program.
 packages_run=(
     libmicrohttpd12 libopenblas0-openmp libcjson1 liblmdb0 libxml2 zlib1g libarchive13
     libcmark-gfm0.29.0.gfm.6 libcmark-gfm-extensions0.29.0.gfm.6 libyaml-0-2 libzstd1 libstemmer0d
-    libutf8proc2 libgomp1 libsodium23 libstdc++6 libsystemd0
+    libutf8proc2 libgomp1 libsodium23 libstdc++6 libsystemd0 libnettle8
 )
 packages_demo=(curl ca-certificates)
 packages_test=(

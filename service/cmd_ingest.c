@@ -5,6 +5,7 @@
 #include "service/command.h"
 #include "service/progress_bar.h"
 #include "service/stop.h"
+#include "service/watch.h"
 #include "service/workspace.h"
 
 #include <stdio.h>
@@ -46,6 +47,7 @@ static enum med_code print_summary(
         med_jw_kint(&w, "skipped", (long long)s->skipped);
         med_jw_kint(&w, "records", (long long)s->records);
         med_jw_kint(&w, "files", (long long)s->files);
+        med_jw_kint(&w, "known_files", (long long)s->known_files);
         med_jw_kint(&w, "bytes", (long long)s->bytes_read);
         med_jw_object_end(&w);
         med_buf_putc(&out, '\n');
@@ -57,6 +59,9 @@ static enum med_code print_summary(
             (unsigned long long)s->unchanged, (unsigned long long)s->older,
             (unsigned long long)s->deleted, (unsigned long long)s->skipped,
             (unsigned long long)s->records, (unsigned long long)s->files);
+        if (s->known_files)
+            med_buf_printf(&out, "%llu files were ingested before (--again reads them again)\n",
+                (unsigned long long)s->known_files);
     }
     enum med_code code = command_print(&out, err);
     med_buf_free(&out);
@@ -66,12 +71,45 @@ static enum med_code print_summary(
 /* Nothing usable is not a success: a wrong path or format should not look like a finished load. */
 static enum med_code judge(const struct med_ingest_summary *s, struct med_err *err)
 {
-    if (s->added + s->updated + s->unchanged + s->older + s->deleted) return MED_OK;
+    if (s->added + s->updated + s->unchanged + s->older + s->deleted + s->known_files) return MED_OK;
     if (s->skipped)
         return med_fail(err, MED_E_INVALID, "no record could be read; the reasons are above");
     return med_fail(err, MED_E_INVALID,
         "no documents found: give PubMed or JATS XML, guidelines (Markdown, HTML, text) or JSON "
         "Lines, plain or gzipped");
+}
+
+/* After each batch of a watched folder. */
+static void on_batch(void *ctx, const struct med_ingest_summary *summary)
+{
+    struct problems *p = ctx;
+    struct med_err err;
+    progress_bar_clear(p->bar);
+    bool said = summary->records || summary->files || p->count;
+    /* Nobody reading the summary is no reason to stop. */
+    if (said && print_summary(p->options, summary, &err)) say(p->options, "%s", err.text);
+    p->count = 0;
+}
+
+static enum med_code ingest_once(const struct options *options, struct workspace *w,
+    const struct med_ingest_options *ingest, struct problems *problems, struct med_err *err)
+{
+    struct med_ingest_summary summary = {0};
+    struct med_err print_err;
+    enum med_code code =
+        med_ingest(w->store, options->args, options->arg_count, ingest, &summary, err);
+    progress_bar_clear(problems->bar);
+    if (problems->count > PROBLEMS_SHOWN)
+        say(options, "... and %llu more", (unsigned long long)(problems->count - PROBLEMS_SHOWN));
+    enum med_code printed = print_summary(options, &summary, &print_err);
+    if (!code && printed) {
+        *err = print_err;
+        code = printed;
+    }
+    if (!code) code = judge(&summary, err);
+    if (!code && summary.added + summary.updated + summary.deleted)
+        say(options, "`medicus build --data %s` makes it searchable", options->data);
+    return code;
 }
 
 enum med_code cmd_ingest(const struct options *options, struct med_err *err)
@@ -87,23 +125,14 @@ enum med_code cmd_ingest(const struct options *options, struct med_err *err)
     stop_on_signals();
     struct problems problems = {.options = options, .bar = &bar};
     struct med_ingest_options ingest = {.source_name = med_str_of(options->source_name),
+        .known = options->again ? MED_KNOWN_AGAIN : MED_KNOWN_SKIP_UPDATES,
+        .require_md5 = options->require_md5,
         .progress = &bar.progress,
         .problem = on_problem,
         .problem_ctx = &problems};
-    struct med_ingest_summary summary = {0};
-    code = med_ingest(w.store, options->args, options->arg_count, &ingest, &summary, err);
+    code = options->watch ? watch_folders(options, &w, &ingest, on_batch, &problems, err)
+                          : ingest_once(options, &w, &ingest, &problems, err);
     progress_bar_clear(&bar);
-    if (problems.count > PROBLEMS_SHOWN)
-        say(options, "... and %llu more", (unsigned long long)(problems.count - PROBLEMS_SHOWN));
-    struct med_err print_err;
-    enum med_code printed = print_summary(options, &summary, &print_err);
-    if (!code && printed) {
-        *err = print_err;
-        code = printed;
-    }
-    if (!code) code = judge(&summary, err);
-    if (!code && summary.added + summary.updated + summary.deleted)
-        say(options, "`medicus build --data %s` makes it searchable", options->data);
     workspace_close(&w);
     return code;
 }

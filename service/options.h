@@ -47,6 +47,8 @@ struct options {
     bool json, quiet, help;
     /* ingest */
     const char *source_name;
+    bool require_md5, again, watch, update;
+    uint64_t interval_s;
     /* build */
     bool retrain, lexical_only;
     uint64_t dim, seed, keep;

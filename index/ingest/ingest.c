@@ -12,11 +12,14 @@
 #include "common/clock.h"
 #include "common/limits.h"
 #include "index/ingest/input.h"
+#include "index/ingest/known.h"
+#include "index/ingest/md5.h"
 #include "index/ingest/walk.h"
 #include "index/store/store.h"
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define BATCH_RECORDS_MAX 10000
 #define BATCH_BYTES_MAX (64 * MED_MIB)
@@ -33,6 +36,7 @@ struct run {
     struct med_ingest_summary pending; /* of the open batch */
     struct med_ingest_summary *summary;
     struct med_input_entry entry; /* of the open file */
+    struct med_known known;
 
     const char *path; /* of the open file, and of the member of an archive */
     char member_path[1024];
@@ -187,6 +191,8 @@ static enum med_code on_deletion(
 struct metered {
     struct run *run;
     struct med_raw raw;
+    struct med_hasher *hasher; /* of everything read */
+    uint64_t bytes;
 };
 
 static enum med_code metered_read(
@@ -197,6 +203,8 @@ static enum med_code metered_read(
     if (code != MED_OK) return code;
     m->run->bytes_done += *ret_len;
     m->run->summary->bytes_read += *ret_len;
+    m->bytes += *ret_len;
+    med_hasher_update(m->hasher, ptr, *ret_len);
     return report(m->run, false, err);
 }
 
@@ -297,25 +305,62 @@ static enum med_code end_file(struct run *run, struct med_err *err)
     return commit(run, err);
 }
 
+/* The whole of a file that could be read to its end is remembered by its hash. */
+static enum med_code ingest_content(
+    struct run *run, const struct med_walk_file *file, struct med_str name, struct med_err *err)
+{
+    struct metered metered = {.run = run, .hasher = med_hasher_new()};
+    struct med_stream *stream = NULL;
+    if (!metered.hasher) return fatal(run, med_fail(err, MED_E_NOMEM, "out of memory"));
+    enum med_code code = med_raw_open(file->path, &metered.raw, err);
+    if (code == MED_OK) {
+        const struct med_input raw = {.read = metered_read, .ctx = &metered, .name = name};
+        code = med_stream_open(&raw, &stream, err);
+        if (code == MED_OK) code = ingest_open_file(run, stream, name, err);
+        med_stream_close(&stream);
+        med_raw_close(&metered.raw);
+    }
+    if (code == MED_OK && file->size > 0 && metered.bytes == file->size) {
+        run->entry.bytes = metered.bytes;
+        run->entry.hash = med_hasher_digest(metered.hasher);
+    }
+    med_hasher_free(&metered.hasher);
+    return code;
+}
+
+/* True when the file need not, or must not, be read: it is known, or it is not what it should be.
+ */
+static bool passed_over(struct run *run, const struct med_walk_file *file, struct med_str name,
+    enum med_code *ret_code, struct med_err *err)
+{
+    bool known = false;
+    enum med_ingest_known how = run->options->known;
+    *ret_code = MED_OK;
+    if (file->size > 0 && (how == MED_KNOWN_SKIP ||
+                              (how == MED_KNOWN_SKIP_UPDATES && med_sequence_of_name(name) > 0)))
+        *ret_code = med_known_has(&run->known, file->path, name, file->size, &known, err);
+    if (known) {
+        run->summary->known_files++;
+        run->bytes_done += file->size;
+    }
+    if (*ret_code == MED_OK && !known)
+        *ret_code = med_md5_check(file->path, run->options->require_md5, err);
+    return known || *ret_code != MED_OK;
+}
+
 static enum med_code ingest_file(
     struct run *run, const struct med_walk_file *file, enum med_code *first, struct med_err *err)
 {
-    struct metered metered = {.run = run};
-    struct med_stream *stream = NULL;
     struct med_err why;
+    enum med_code code;
     bool is_stdin = file->named && strcmp(file->path, "-") == 0;
     struct med_str name = is_stdin ? MED_STR("stdin") : med_base_name(file->path);
     run->path = is_stdin ? "stdin" : file->path;
     run->found_any = false;
     run->entry = (struct med_input_entry){.name = name};
-    enum med_code code = med_raw_open(file->path, &metered.raw, &why);
-    if (code == MED_OK) {
-        const struct med_input raw = {.read = metered_read, .ctx = &metered, .name = name};
-        code = med_stream_open(&raw, &stream, &why);
-        if (code == MED_OK) code = ingest_open_file(run, stream, name, &why);
-        med_stream_close(&stream);
-        med_raw_close(&metered.raw);
-    }
+    bool refused = !is_stdin && passed_over(run, file, name, &code, &why);
+    if (refused && code == MED_OK) return report(run, true, err);
+    if (!refused) code = ingest_content(run, file, name, &why);
     if (run->fatal) {
         if (err) *err = why;
         return code;
@@ -324,8 +369,8 @@ static enum med_code ingest_file(
         tell(run, 0, 0, why.text);
         if (run->found_any) run->entry.skipped++, run->pending.skipped++;
         /* Files that a folder happens to hold may be anything; a file that was named should be
-         * readable. */
-        bool matters = file->named || code != MED_E_INVALID || run->found_any;
+         * readable, and one with a checksum should fit it. */
+        bool matters = file->named || refused || code != MED_E_INVALID || run->found_any;
         if (matters && *first == MED_OK) {
             *first = code;
             if (err) *err = why;
@@ -336,6 +381,35 @@ static enum med_code ingest_file(
     code = end_file(run, &end_err);
     if (code != MED_OK && err) *err = end_err;
     return code;
+}
+
+/* PubMed's numbered files in the order of their numbers, everything else where it was among its
+ * own: of two texts with one id the later one wins. */
+struct in_order {
+    struct med_walk_file file;
+    uint64_t sequence;
+    size_t place;
+};
+
+static int by_sequence(const void *a, const void *b)
+{
+    const struct in_order *x = a, *y = b;
+    if (x->sequence != y->sequence) return x->sequence < y->sequence ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static enum med_code put_in_order(
+    struct med_walk_file *files, size_t count, struct med_arena *arena, struct med_err *err)
+{
+    struct in_order *list = med_arena_calloc(arena, count + 1, sizeof *list);
+    if (!list) return med_fail(err, MED_E_NOMEM, "out of memory for a list of files");
+    for (size_t i = 0; i < count; i++)
+        list[i] = (struct in_order){.file = files[i],
+            .sequence = med_sequence_of_name(med_base_name(files[i].path)),
+            .place = i};
+    qsort(list, count, sizeof *list, by_sequence);
+    for (size_t i = 0; i < count; i++) files[i] = list[i].file;
+    return MED_OK;
 }
 
 static enum med_code find_label(
@@ -369,6 +443,9 @@ enum med_code med_ingest(struct med_store *store, const char *const *paths, size
     enum med_code code = find_label(run.options, &run, err);
     if (code == MED_OK) code = med_arena_new(PATHS_BYTES_MAX, &arena, err);
     if (code == MED_OK) code = med_walk(paths, path_count, arena, &files, &file_count, err);
+    if (code == MED_OK) code = put_in_order(files, file_count, arena, err);
+    if (code == MED_OK && run.options->known != MED_KNOWN_AGAIN)
+        code = med_known_load(store, arena, &run.known, err);
     for (size_t i = 0; i < file_count; i++) run.bytes_total += files[i].size;
     for (size_t i = 0; i < file_count && code == MED_OK; i++) {
         if (!files[i].problem) {

@@ -60,9 +60,18 @@ enum med_format med_format_detect(const void *head, size_t len);
 
 /* The driver. */
 struct med_ingest_summary {
+    uint64_t known_files; /* passed over: ingested before */
     uint64_t files, records, added, updated, unchanged, older, deleted, skipped, bytes_read;
 };
+enum med_ingest_known { /* what to do with files that the input log has, by name and content */
+    MED_KNOWN_SKIP_UPDATES, /* pass PubMed's numbered files over: reading them again changes nothing
+                             */
+    MED_KNOWN_SKIP,         /* pass all over */
+    MED_KNOWN_AGAIN         /* read all again */
+};
 struct med_ingest_options {
+    enum med_ingest_known known;
+    bool require_md5; /* refuse files without a companion (md5.h), stdin excepted */
     struct med_str
         source_name; /* overrides the source label of JSON Lines and text; empty = by format */
     const struct med_progress *progress;
@@ -72,7 +81,10 @@ struct med_ingest_options {
     void *problem_ctx;
 };
 struct med_store;
-/* Commits durably per batch (bounded records and bytes) and at the end of each file; everything
+/* Files are taken in the order of the paths, PubMed's numbered files by their numbers. A file that
+ * does not fit its .md5 companion (md5.h) is refused as a whole.
+ *
+ * Commits durably per batch (bounded records and bytes) and at the end of each file; everything
  * counted in *ret_summary is on disk when it returns. An unreadable path among several is reported
  * as a problem, the rest goes on, and the code at the end is MED_E_IO or MED_E_NOT_FOUND; a full
  * disk stops at once. */

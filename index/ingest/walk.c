@@ -4,6 +4,7 @@
 
 #include "common/fs.h"
 #include "common/mem.h"
+#include "index/ingest/md5.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -118,6 +119,7 @@ static enum med_code visit(struct walk *w, struct pending p)
     }
     const char *name = strrchr(p.path, '/');
     name = name ? name + 1 : p.path;
+    if (med_is_md5_companion(name)) return MED_OK; /* read with the file that it is beside of */
     if (!p.named && name[0] == '.') {
         return add(w, (struct med_walk_file){.path = p.path, .problem = "a hidden file"});
     }

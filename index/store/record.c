@@ -159,10 +159,12 @@ enum med_code med_state_decode(
 void med_input_encode(const struct med_input_entry *entry, struct med_buf *out)
 {
     const uint64_t numbers[] = {entry->sequence, (uint64_t)entry->unix_time_s, entry->added,
-        entry->updated, entry->unchanged, entry->deleted, entry->skipped};
-    med_buf_putc(out, MED_STORE_FORMAT);
+        entry->updated, entry->unchanged, entry->deleted, entry->skipped, entry->bytes};
+    med_buf_putc(out, MED_INPUT_FORMAT);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         med_buf_put_varint(out, numbers[i]);
+    med_buf_put_u64(out, entry->hash.lo);
+    med_buf_put_u64(out, entry->hash.hi);
     med_buf_append_str(out, entry->name);
 }
 
@@ -170,7 +172,8 @@ bool med_input_decode(struct med_str bytes, struct med_input_entry *ret_entry)
 {
     struct med_reader r = med_reader_of(bytes.ptr, bytes.len);
     struct med_input_entry entry = {0};
-    if (med_read_u8(&r) != MED_STORE_FORMAT) return false;
+    uint8_t format = med_read_u8(&r);
+    if (format != 1 && format != MED_INPUT_FORMAT) return false;
     entry.sequence = med_read_varint(&r);
     entry.unix_time_s = (int64_t)med_read_varint(&r);
     entry.added = med_read_varint(&r);
@@ -178,6 +181,11 @@ bool med_input_decode(struct med_str bytes, struct med_input_entry *ret_entry)
     entry.unchanged = med_read_varint(&r);
     entry.deleted = med_read_varint(&r);
     entry.skipped = med_read_varint(&r);
+    if (format == MED_INPUT_FORMAT) {
+        entry.bytes = med_read_varint(&r);
+        entry.hash.lo = med_read_u64(&r);
+        entry.hash.hi = med_read_u64(&r);
+    }
     if (!r.ok || (size_t)(r.end - r.pos) > MED_INPUT_NAME_BYTES_MAX) return false;
     entry.name = med_read_bytes(&r, (size_t)(r.end - r.pos));
     *ret_entry = entry;

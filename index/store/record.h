@@ -6,7 +6,8 @@
  *   version  format 1 | codec 1 | dictionary 4 | raw length 4 | hash of raw 16 | payload
  *   state    format 4 | dictionary 4 | live documents 8 | next training 8 | store id 16 |
  *            commits 8 (absent in older stores)
- *   input    format 1 | varints: sequence, time, added, updated, unchanged, deleted, skipped | name
+ *   input    format 1 or 2 | varints: sequence, time, added, updated, unchanged, deleted, skipped |
+ *            since format 2: size (varint), hash 16 | name
  *
  * Everything decoded was untrusted bytes: false or MED_E_CORRUPT for whatever does not fit. */
 #pragma once
@@ -16,6 +17,7 @@
 #include "index/store/store.h"
 
 #define MED_STORE_FORMAT 1
+#define MED_INPUT_FORMAT 2
 #define MED_HEAD_ALIASES_MAX 5              /* those of med_doc_aliases, and the address */
 #define MED_RECORD_BYTES_MAX (64 * MED_MIB) /* one encoded document */
 #define MED_HEAD_BYTES_MAX (64 + MED_HEAD_ALIASES_MAX * (2 + MED_ID_BYTES_MAX))

@@ -79,6 +79,8 @@ struct med_input_entry {
     uint64_t sequence;
     int64_t unix_time_s;
     uint64_t added, updated, unchanged, deleted, skipped;
+    uint64_t bytes;          /* of the file */
+    struct med_hash128 hash; /* of its bytes; 0: not known, or not read to its end */
 };
 enum med_code med_batch_log_input(
     struct med_batch *batch, const struct med_input_entry *entry, struct med_err *err) MED_CHECK;
