@@ -28,18 +28,17 @@ static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attri
     if (!failed) failed = hand_over(actions, files->out, STDOUT_FILENO, O_WRONLY);
     if (!failed) failed = hand_over(actions, files->err, STDERR_FILENO, O_WRONLY);
     if (!failed) failed = hand_over(actions, files->progress, CHILD_PROGRESS_FD, O_WRONLY);
-    if (!failed)
-        failed = posix_spawn_file_actions_addclosefrom_np(actions, CHILD_PROGRESS_FD + 1);
+    if (!failed) failed = posix_spawn_file_actions_addclosefrom_np(actions, CHILD_PROGRESS_FD + 1);
     if (!failed) failed = posix_spawnattr_setsigmask(attributes, &none);
     if (!failed) failed = posix_spawnattr_setsigdefault(attributes, &all);
     if (!failed)
-        failed = posix_spawnattr_setflags(
-            attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        failed =
+            posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     return failed;
 }
 
-enum med_code child_start(const char *const *args, const struct child_files *files, pid_t *ret_pid,
-    struct med_err *err)
+enum med_code child_start(
+    const char *const *args, const struct child_files *files, pid_t *ret_pid, struct med_err *err)
 {
     char name[] = "medicus";
     char *argv[ARGS_MAX] = {name};
@@ -58,8 +57,7 @@ enum med_code child_start(const char *const *args, const struct child_files *fil
     }
     pid_t pid;
     int failed = prepare(&actions, &attributes, files);
-    if (!failed)
-        failed = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+    if (!failed) failed = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (failed) return med_fail_errno(err, failed, "cannot start a process");

@@ -71,7 +71,8 @@ static enum med_code print_summary(
 /* Nothing usable is not a success: a wrong path or format should not look like a finished load. */
 static enum med_code judge(const struct med_ingest_summary *s, struct med_err *err)
 {
-    if (s->added + s->updated + s->unchanged + s->older + s->deleted + s->known_files) return MED_OK;
+    if (s->added + s->updated + s->unchanged + s->older + s->deleted + s->known_files)
+        return MED_OK;
     if (s->skipped)
         return med_fail(err, MED_E_INVALID, "no record could be read; the reasons are above");
     return med_fail(err, MED_E_INVALID,

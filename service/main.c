@@ -18,9 +18,9 @@ static const struct command commands[] = {
         "Reads PubMed XML, JATS full text, guidelines (Markdown, HTML, text) and JSON Lines,\n"
         "plain, gzipped or in a tar archive, from files, folders or stdin (-). Formats are\n"
         "detected by content. What is counted as added or updated is on disk when the summary is\n"
-        "printed. A malformed record is reported and skipped. PubMed's numbered files are taken in\n"
-        "order, compared with their .md5 files where there are some, and passed over when they were\n"
-        "ingested before. With --watch what arrives in the folders is ingested until SIGTERM.\n",
+        "printed. A malformed record is reported and skipped. PubMed's numbered files are taken\n"
+        "in order, compared with their .md5 files where there are some, and passed over when\n"
+        "they were ingested before. --watch stays, and ingests what arrives in the folders.\n",
         "  medicus ingest --data /var/lib/medicus pubmed24n0001.xml.gz guidelines/\n"
         "  medicus ingest --data ./data --watch --update --require-md5 /srv/updatefiles\n"
         "  zcat corpus.jsonl.gz | medicus ingest --data ./data -\n",

@@ -82,9 +82,10 @@ enum med_code med_md5_check(const char *path, bool required, struct med_err *err
     unsigned char expected[MD5_DIGEST_SIZE], found[MD5_DIGEST_SIZE];
     struct med_buf text;
     if (!companion_of(path, companion))
-        return required ? med_fail(err, MED_E_NOT_FOUND,
-                              "there is no " SUFFIX " file beside it, and --require-md5 asks for one")
-                        : MED_OK;
+        return required
+                   ? med_fail(err, MED_E_NOT_FOUND,
+                         "there is no " SUFFIX " file beside it, and --require-md5 asks for one")
+                   : MED_OK;
     med_buf_init(&text, COMPANION_BYTES_MAX);
     enum med_code code = med_read_file(companion, &text, err);
     if (code == MED_OK && !find_checksum(med_buf_str(&text), expected))
@@ -92,7 +93,7 @@ enum med_code med_md5_check(const char *path, bool required, struct med_err *err
     med_buf_free(&text);
     if (code == MED_OK) code = digest_of(path, found, err);
     if (code == MED_OK && memcmp(expected, found, sizeof found) != 0)
-        code = med_fail(err, MED_E_CORRUPT,
-            "its content does not fit its " SUFFIX " file: fetch both again");
+        code = med_fail(
+            err, MED_E_CORRUPT, "its content does not fit its " SUFFIX " file: fetch both again");
     return code;
 }

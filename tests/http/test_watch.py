@@ -134,8 +134,8 @@ class Watch(unittest.TestCase):
 
     def watch(self, *flags):
         child = subprocess.Popen(
-            [BIN, "ingest", "--data", str(self.data), "--watch", "--interval", "1", "--json", *flags,
-             str(self.input)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            [BIN, "ingest", "--data", str(self.data), "--watch", "--interval", "1", "--json",
+             *flags, str(self.input)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: child.poll() is None and child.kill())
         return child
 

@@ -115,7 +115,8 @@ static struct med_ingest_summary summary;
 
 static enum med_code ingest(struct med_store *store, const char *path)
 {
-    const struct med_ingest_options options = {.problem = on_problem, .problem_ctx = &problems};
+    const struct med_ingest_options options = {
+        .known = MED_KNOWN_AGAIN, .problem = on_problem, .problem_ctx = &problems};
     problems = (struct problems){0};
     return med_ingest(store, &path, 1, &options, &summary, NULL);
 }
