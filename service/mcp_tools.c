@@ -399,7 +399,8 @@ void mcp_tool_call(struct mcp_engine *engine, enum mcp_tool tool, const struct m
 
 /* --- resources --- */
 
-/* What a client may tell its user before the first search. */
+/* What a client may tell its user before the first search; to who may see some sources only, not how
+ * much there is of all. */
 static enum med_code library_json(
     const struct mcp_engine *engine, struct med_buf *out, struct med_err *err)
 {
@@ -412,8 +413,10 @@ static enum med_code library_json(
     med_time_text(m->created_unix_s, date);
     struct med_jw w = med_jw_of(out, false);
     med_jw_object(&w);
-    med_jw_kint(&w, "documents", (long long)m->doc_count);
-    med_jw_kint(&w, "passages", (long long)passages);
+    if (engine->source.sources == 0) {
+        med_jw_kint(&w, "documents", (long long)m->doc_count);
+        med_jw_kint(&w, "passages", (long long)passages);
+    }
     med_jw_kint(&w, "generation", (long long)m->number);
     med_jw_kcstr(&w, "index_date", date);
     med_jw_kstr(&w, "last_input", m->last_input);

@@ -296,6 +296,18 @@ class Serving(unittest.TestCase):
             found = server.post("/mcp", call, **some).json["result"]["structuredContent"]["results"]
             self.assertTrue(found)
             self.assertTrue(all(r["id"].startswith("guideline:") for r in found))
+            call = {**call, "method": "resources/read", "params": {"uri": "medicus://library"}}
+            for key, tells in ((some, False), (everything, True)):
+                library = server.post("/mcp", call, **key).json["result"]["contents"][0]["text"]
+                self.assertEqual('"documents"' in library, tells)
+            for tool, arguments in (("similar", {"id": hidden}), ("similar", {"id": shown})):
+                call = {**call, "method": "tools/call",
+                        "params": {"name": tool, "arguments": arguments}}
+                result = server.post("/mcp", call, **some).json["result"]
+                self.assertEqual(result["isError"], arguments["id"] == hidden)
+                if not result["isError"]:
+                    self.assertEqual({r["source"] for r in result["structuredContent"]["results"]},
+                                     {"guideline"})
 
     def test_rates_of_keys(self):
         slow, free = add_key(self.data, "slow", "--rate", "3/h"), add_key(self.data, "free")
