@@ -17,6 +17,7 @@ static const char *const route_names[ROUTE_COUNT] = {
     [ROUTE_METRICS] = "metrics",
     [ROUTE_OPENAPI] = "openapi",
     [ROUTE_PROBLEMS] = "problems",
+    [ROUTE_PAGE] = "page",
     [ROUTE_NONE] = "none",
 };
 

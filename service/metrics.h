@@ -26,6 +26,7 @@ enum route {
     ROUTE_METRICS,
     ROUTE_OPENAPI,
     ROUTE_PROBLEMS,
+    ROUTE_PAGE,
     ROUTE_NONE, /* refused before routing, or no such route */
     ROUTE_COUNT
 };

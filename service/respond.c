@@ -12,6 +12,10 @@ static const char *const media_types[MEDIA_COUNT] = {
     [MEDIA_METRICS] = "text/plain; version=0.0.4; charset=utf-8",
     [MEDIA_RIS] = "application/x-research-info-systems",
     [MEDIA_CSV] = "text/csv; charset=utf-8",
+    [MEDIA_HTML] = "text/html; charset=utf-8",
+    [MEDIA_CSS] = "text/css; charset=utf-8",
+    [MEDIA_JS] = "text/javascript; charset=utf-8",
+    [MEDIA_SVG] = "image/svg+xml",
 };
 
 const char *media_type(enum media media)

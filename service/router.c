@@ -69,6 +69,12 @@ static const struct route_row rows[] = {
         NULL, route_metrics},
     {ROUTE_OPENAPI, "/openapi.json", false, NULL, GET_HEAD, JSON, NEED_NOTHING,
         NULL, route_openapi},
+    {ROUTE_PAGE, "/", false, NULL, GET_HEAD, 1u << MEDIA_HTML, NEED_NOTHING, NULL, route_page},
+    {ROUTE_PAGE, "/docs", false, NULL, GET_HEAD, 1u << MEDIA_HTML, NEED_NOTHING,
+        NULL, route_page},
+    {ROUTE_PAGE, "/assets/", true, NULL, GET_HEAD,
+        JSON | 1u << MEDIA_CSS | 1u << MEDIA_JS | 1u << MEDIA_SVG, NEED_NOTHING,
+        NULL, route_page},
     {ROUTE_PROBLEMS, "/problems/", true, NULL, GET_HEAD, JSON | TEXT, NEED_NOTHING,
         NULL, route_problems},
 };
@@ -133,8 +139,11 @@ static void common_headers(const struct http_request *r, struct http_response *r
     http_response_header(response, "X-Content-Type-Options", "nosniff");
     bool cacheable = r->route == ROUTE_SEARCH || r->route == ROUTE_DOCUMENT ||
                      r->route == ROUTE_SIMILAR || r->route == ROUTE_TERMS;
-    http_response_header(
-        response, "Cache-Control", "%s", cacheable ? "private, no-cache" : "no-store");
+    /* The page holds nothing private; its entity tags make asking again cheap. */
+    http_response_header(response, "Cache-Control", "%s",
+        r->route == ROUTE_PAGE ? "no-cache"
+        : cacheable            ? "private, no-cache"
+                               : "no-store");
     if (cacheable) http_response_header(response, "Vary", "Accept");
 }
 

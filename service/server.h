@@ -43,6 +43,10 @@ enum media {
     MEDIA_METRICS,
     MEDIA_RIS,
     MEDIA_CSV,
+    MEDIA_HTML,
+    MEDIA_CSS,
+    MEDIA_JS,
+    MEDIA_SVG,
     MEDIA_COUNT
 };
 const char *media_type(enum media media); /* "application/json" */
@@ -110,4 +114,6 @@ void route_metrics(
 void route_openapi(
     struct server *server, const struct http_request *request, struct http_response *response);
 void route_problems(
+    struct server *server, const struct http_request *request, struct http_response *response);
+void route_page(
     struct server *server, const struct http_request *request, struct http_response *response);

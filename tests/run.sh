@@ -6,8 +6,8 @@ usage() {
     cat <<'TEXT'
 Usage: tests/run.sh [--soak] [--suite NAME]...
 
-Suites: lint, unit, http, crash, recall, fuzz, deploy (under address and undefined-behaviour
-sanitizers), quality (release build).
+Suites: lint, unit, http, browser, crash, recall, fuzz, deploy (under address and
+undefined-behaviour sanitizers), quality (release build).
 
   --soak        the full counts of the sampled suites (crash points, seeds, recall sizes):
                 hours, not minutes
@@ -30,7 +30,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#suites[@]} -eq 0 ] && suites=(lint unit http crash recall fuzz deploy quality)
+[ ${#suites[@]} -eq 0 ] && suites=(lint unit http browser crash recall fuzz deploy quality)
 cd "$root" || exit 1
 export MEDICUS_SHARED=${MEDICUS_SHARED:-$(cd "$root/.." && pwd)/shared}
 
