@@ -1,11 +1,12 @@
 """The page at /: what a person can do with it, and what a hostile record cannot."""
 import base64
 import json
+import shutil
 import unittest
 import urllib.parse
 
 from page_case import HOSTILE, RESULTS, PageCase
-from support import Server
+from support import Server, run, temp_folder
 
 QUERY = "beta-blockers after myocardial infarction"
 
@@ -321,26 +322,32 @@ class Trouble(PageCase):
         self.wait_shown(tab, self.answer("asthma"))
 
     def test_a_key_is_asked_for_and_kept_in_the_tab_alone(self):
-        tab = self.tab()
-        self.paused(tab, "*/v1/search")
-        tab.type("asthma")
-        self.reply(tab, 401, {"type": "/problems/unauthorized", "title": "A key is needed",
-                              "status": 401, "next": "Send a key."}, ("WWW-Authenticate", "Bearer"))
-        tab.wait("document.activeElement.id === 'key-input'")
-        self.accessible(tab)
-        tab.type("secret-of-this-test")
-        tab.press("Enter")
-        tab.until(lambda: tab.paused)
-        request = tab.paused.pop()
-        self.assertEqual(request["request"]["headers"]["Authorization"],
-                         "Bearer secret-of-this-test")
-        tab.call("Fetch.continueRequest", requestId=request["requestId"])
-        tab.call("Fetch.disable")
-        self.wait_shown(tab, self.answer("asthma"))
-        kept = tab.js("""[JSON.stringify(localStorage), JSON.stringify(sessionStorage),
-            document.cookie, location.href]""")
-        self.assertNotIn("secret", kept[0] + kept[2] + kept[3])
-        self.assertIn("secret-of-this-test", kept[1])
+        with temp_folder() as folder:
+            data = shutil.copytree(self.data, folder / "data")
+            secret = run("key", "--data", data, "add", "reader", "--quiet").stdout.decode().strip()
+            with Server(data) as server:
+                tab = self.tab(server=server)
+                tab.wait_for(".language")
+                self.assertEqual(tab.js("document.querySelector('dialog')"), None)
+                tab.type("asthma")
+                tab.wait("document.activeElement.id === 'key-input'")
+                self.accessible(tab)
+                tab.type("wrong")
+                tab.press("Enter")
+                tab.wait_for(".problem")
+                self.assertIn("401", str(server.get("/v1/search?q=asthma").status))
+                tab.click(".problem .actions button")
+                tab.wait("document.activeElement.id === 'key-input'")
+                tab.type(secret)
+                tab.press("Enter")
+                self.wait_shown(tab, self.answer("asthma"))
+                kept = tab.js("""[JSON.stringify(localStorage), document.cookie, location.href,
+                    JSON.stringify(sessionStorage)]""")
+                self.assertNotIn(secret, "".join(kept[:3]))
+                self.assertIn(secret, kept[3])
+                self.assertFalse([r for r in tab.requests if secret in r["url"]])
+                other = self.tab("/#q=asthma", server=server)
+                other.wait("document.activeElement.id === 'key-input'")
 
     def test_an_unknown_document_has_a_problem_and_a_way_back(self):
         tab = self.found(QUERY)

@@ -10,7 +10,8 @@ import unittest
 from support import (BIN, HANG, Server, WithServer, make_data, run, run_json, spec_of,
                      temp_folder)
 
-OPEN = ("/livez", "/readyz", "/openapi.json", "/problems/gone")
+OPEN = ("/livez", "/readyz", "/openapi.json", "/problems/gone", "/", "/docs",
+        "/assets/style.css")
 SEARCHES = ("/v1/search?q=asthma", "/v1/export?q=asthma&format=ids", "/v1/terms?q=asthma",
             "/v1/documents/pmid:990000101", "/v1/documents/pmid:990000101/similar")
 
