@@ -399,8 +399,8 @@ void mcp_tool_call(struct mcp_engine *engine, enum mcp_tool tool, const struct m
 
 /* --- resources --- */
 
-/* What a client may tell its user before the first search; to who may see some sources only, not how
- * much there is of all. */
+/* What a client may tell its user before the first search; to who may see some sources only, not
+ * how much there is of all. */
 static enum med_code library_json(
     const struct mcp_engine *engine, struct med_buf *out, struct med_err *err)
 {
