@@ -2,8 +2,15 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/limits.h"
+#include "index/update.h"
 #include "service/command.h"
 #include "service/workspace.h"
+
+#include <stdio.h>
+
+#define GROWTH_ADVISED 1.3  /* documents now, of those that the encoder was trained on */
+#define UNKNOWN_ADVISED .02 /* share of unknown words above that at training */
+#define DEAD_ADVISED .2     /* share of documents */
 
 struct facts {
     struct workspace w;
@@ -14,17 +21,55 @@ struct facts {
     size_t generation_count;
     struct med_input_entry *inputs;
     size_t input_count;
+    struct med_changes pending; /* since the generation */
+    uint64_t dead;              /* documents that segments still carry */
+    double dead_share, growth, unknown_rate, unknown_at_training;
+    char advice_text[400];
     const char *advice;
 };
 
-static const char *advise(const struct facts *f)
+static const char *advise(struct facts *f)
 {
-    if (f->documents == 0) return "the store is empty: `medicus ingest` reads documents into it";
+    const struct med_changes *p = &f->pending;
+    if (f->documents == 0 && !f->manifest)
+        return "the store is empty: `medicus ingest` reads documents into it";
     if (!f->manifest) return "nothing is searchable yet: `medicus build` makes the first index";
-    if (f->manifest->store_txn_id != f->txn_id)
-        return "the store has changed since the build: `medicus build` makes the changes "
-               "searchable";
+    if (p->added || p->changed || p->removed) {
+        snprintf(f->advice_text, sizeof f->advice_text,
+            "%llu documents were added, %llu changed and %llu removed since: `medicus update` (or "
+            "`build`) makes that searchable",
+            (unsigned long long)p->added, (unsigned long long)p->changed,
+            (unsigned long long)p->removed);
+        return f->advice_text;
+    }
+    if (f->growth > GROWTH_ADVISED || f->unknown_rate > f->unknown_at_training + UNKNOWN_ADVISED) {
+        snprintf(f->advice_text, sizeof f->advice_text,
+            "the encoder was trained on %.0f %% of these documents and knows %.1f %% of their "
+            "words "
+            "(then %.1f %%): `medicus build --retrain` makes a new one",
+            100 / f->growth, 100 * (1 - f->unknown_rate), 100 * (1 - f->unknown_at_training));
+        return f->advice_text;
+    }
+    if (f->dead_share > DEAD_ADVISED) {
+        snprintf(f->advice_text, sizeof f->advice_text,
+            "%.0f %% of the documents that the segments carry are dead: `medicus build` merges "
+            "them",
+            100 * f->dead_share);
+        return f->advice_text;
+    }
     return NULL;
+}
+
+static void measure_drift(struct facts *f)
+{
+    const struct med_manifest *m = f->manifest;
+    for (size_t i = 0; i < m->segment_count; i++) f->dead += m->segments[i].dead_doc_count;
+    f->dead_share = f->dead ? (double)f->dead / (double)(f->dead + m->doc_count) : 0;
+    f->growth = 1;
+    if (!m->trained_doc_count) return;
+    f->growth = (double)m->doc_count / (double)m->trained_doc_count;
+    f->unknown_rate = med_manifest_unknown_rate(m);
+    f->unknown_at_training = m->trained_unknown_rate;
 }
 
 static enum med_code gather(struct facts *f, struct med_arena *arena, struct med_err *err)
@@ -35,6 +80,8 @@ static enum med_code gather(struct facts *f, struct med_arena *arena, struct med
     f->documents = med_snapshot_doc_count(snapshot);
     f->txn_id = med_snapshot_txn_id(snapshot);
     code = med_snapshot_inputs(snapshot, 5, arena, &f->inputs, &f->input_count, err);
+    if (!code && f->w.index && med_index_manifest(f->w.index)->store_txn_id != f->txn_id)
+        code = med_update_pending(f->w.index, snapshot, &f->pending, err);
     med_snapshot_close(&snapshot);
     if (!code)
         code = med_generation_list(f->w.data, arena, &f->generations, &f->generation_count, err);
@@ -42,6 +89,7 @@ static enum med_code gather(struct facts *f, struct med_arena *arena, struct med
     if (f->w.index) {
         f->manifest = med_index_manifest(f->w.index);
         f->passages = med_manifest_chunk_count(f->manifest);
+        measure_drift(f);
     }
     f->advice = advise(f);
     return MED_OK;
@@ -59,6 +107,7 @@ static void index_json(const struct facts *f, struct med_jw *w)
     med_jw_kint(w, "documents", (long long)m->doc_count);
     med_jw_kint(w, "passages", (long long)f->passages);
     med_jw_kint(w, "segments", (long long)m->segment_count);
+    med_jw_kint(w, "dead_documents", (long long)f->dead);
     med_jw_kint(w, "bytes", (long long)med_index_bytes(f->w.index));
     med_jw_kcstr(w, "encoder", m->encoder_id[0] ? m->encoder_id : NULL);
     med_jw_kdouble(w, "fusion_weight", m->fusion_weight);
@@ -68,6 +117,16 @@ static void index_json(const struct facts *f, struct med_jw *w)
     else
         med_jw_null(w);
     med_jw_kdouble(w, "recall_at_10", m->recall_at_10);
+    med_jw_key(w, "drift");
+    if (m->trained_doc_count) {
+        med_jw_object(w);
+        med_jw_kint(w, "documents_at_training", (long long)m->trained_doc_count);
+        med_jw_kdouble(w, "unknown_words_at_training", f->unknown_at_training);
+        med_jw_kdouble(w, "unknown_words", f->unknown_rate);
+        med_jw_object_end(w);
+    } else {
+        med_jw_null(w);
+    }
     med_jw_kstr(w, "last_input", m->last_input);
     med_jw_key(w, "build");
     if (m->notes.len)
@@ -93,6 +152,12 @@ static void report_json(const struct facts *f, struct med_buf *out)
         index_json(f, &w);
     else
         med_jw_null(&w);
+    med_jw_key(&w, "pending");
+    med_jw_object(&w);
+    med_jw_kint(&w, "added", (long long)f->pending.added);
+    med_jw_kint(&w, "changed", (long long)f->pending.changed);
+    med_jw_kint(&w, "removed", (long long)f->pending.removed);
+    med_jw_object_end(&w);
     med_jw_key(&w, "generations");
     med_jw_array(&w);
     for (size_t i = 0; i < f->generation_count; i++) {
@@ -133,7 +198,15 @@ static void report_text(const struct facts *f, struct med_buf *out)
             (unsigned long long)m->number, date, (unsigned long long)m->doc_count,
             (unsigned long long)f->passages, (double)med_index_bytes(f->w.index) / (double)MED_MIB,
             f->generation_count);
+        med_buf_printf(out, "segments      %zu, with %llu dead documents (%.1f %%)\n",
+            m->segment_count, (unsigned long long)f->dead, 100 * f->dead_share);
         med_buf_printf(out, "encoder       %s\n", m->encoder_id[0] ? m->encoder_id : "none");
+        if (m->trained_doc_count)
+            med_buf_printf(out,
+                "drift         trained on %llu documents, %.2f %% of their words unknown; now "
+                "%.2f %%\n",
+                (unsigned long long)m->trained_doc_count, 100 * f->unknown_at_training,
+                100 * f->unknown_rate);
         med_buf_printf(out, "fusion weight %.2f (of the dense half)\n", m->fusion_weight);
         if (m->calibration.len)
             med_buf_printf(out, "calibration   " MED_STR_FMT "\n", MED_STR_ARG(m->calibration));

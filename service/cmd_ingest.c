@@ -109,7 +109,8 @@ static enum med_code ingest_once(const struct options *options, struct workspace
     }
     if (!code) code = judge(&summary, err);
     if (!code && summary.added + summary.updated + summary.deleted)
-        say(options, "`medicus build --data %s` makes it searchable", options->data);
+        say(options, "`medicus update --data %s` makes it searchable (`build` the first time)",
+            options->data);
     return code;
 }
 

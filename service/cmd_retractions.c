@@ -54,7 +54,7 @@ static void report(const struct options *options, const struct med_retractions_r
     if (r->skipped)
         med_buf_printf(out, "line %zu is the first without a PMID or DOI that could be used\n",
             r->first_skipped);
-    if (r->added || r->removed) med_buf_puts(out, "`medicus build` applies the list\n");
+    if (r->added || r->removed) med_buf_puts(out, "`medicus update` applies the list\n");
 }
 
 static enum med_code change(

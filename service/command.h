@@ -19,6 +19,7 @@ const struct command *command_at(size_t i);
 const char *command_exit_statuses(void);
 
 enum med_code cmd_ingest(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_update(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_build(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_serve(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_search(const struct options *options, struct med_err *err) MED_CHECK;

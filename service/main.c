@@ -33,6 +33,14 @@ static const struct command commands[] = {
         "  medicus build --data ./data\n"
         "  medicus build --data ./data --retrain --threads 8\n",
         cmd_build},
+    {"update", COMMAND_UPDATE, "--data FOLDER",
+        "make what changed since the last build or update searchable",
+        "New, changed and deleted documents become a small segment and marks on the old ones, in\n"
+        "seconds; nothing that did not change is analysed or encoded again. Searches answer as\n"
+        "after a build with the same encoder. When nothing has changed nothing is published.\n"
+        "Vocabularies wait for the next `medicus build`; `medicus info` tells when one pays.\n",
+        "  medicus ingest --data ./data pubmed26n1600.xml.gz && medicus update --data ./data\n",
+        cmd_update},
     {"serve", COMMAND_SERVE, "--data FOLDER [--listen HOST:PORT]",
         "answer searches over HTTP",
         "Serves the current generation, picks up newly published ones, and stops gracefully on\n"
@@ -79,7 +87,7 @@ static const struct command commands[] = {
         "FILE (- for stdin) holds one PMID or DOI per line, or a table with a header such as\n"
         "Retraction Watch's (OriginalPaperPubMedID, OriginalPaperDOI, RetractionPubMedID,\n"
         "RetractionDOI, RetractionNature), plain or gzipped. The list is applied by the next\n"
-        "`medicus build`.\n",
+        "`medicus update` or `medicus build`.\n",
         "  medicus retractions --data ./data add retraction_watch.csv\n"
         "  echo pmid:990000804 | medicus retractions --data ./data remove -\n"
         "  medicus retractions --data ./data list\n",

@@ -14,8 +14,8 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PA
 #define ON(id) (1u << COMMAND_##id)
 #define EVERY ((1u << COMMAND_COUNT) - 1)
 #define DATA_COMMANDS                                                                              \
-    (ON(INGEST) | ON(BUILD) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) | ON(INFO) |           \
-        ON(CHECK) | ON(RETRACTIONS) | ON(VOCAB) | ON(TERMS) | ON(SIMILAR) | ON(MCP) |              \
+    (ON(INGEST) | ON(BUILD) | ON(UPDATE) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) |         \
+        ON(INFO) | ON(CHECK) | ON(RETRACTIONS) | ON(VOCAB) | ON(TERMS) | ON(SIMILAR) | ON(MCP) |   \
         ON(GENERATIONS) | ON(BACKUP) | ON(RESTORE) | ON(KEY))
 #define AT(field) offsetof(struct options, field)
 
@@ -70,12 +70,12 @@ static const struct option_row rows[] = {
         "compare: list the documents that differ"},
     {"keep", 0, "N", NULL, ON(GENERATIONS), OPTION_UINT, AT(keep), 3, 1, 1000, NULL,
         "prune: generations to keep, besides the current one (default 3)"},
-    {"keep", 0, "N", NULL, ON(BUILD), OPTION_UINT, AT(keep), 3, 1, 1000, NULL,
+    {"keep", 0, "N", NULL, ON(BUILD) | ON(UPDATE), OPTION_UINT, AT(keep), 3, 1, 1000, NULL,
         "generations kept after publishing (default 3)"},
-    {"gate-overlap", 0, "X", "MEDICUS_GATE_OVERLAP", ON(BUILD), OPTION_REAL, AT(gate_overlap), .5,
+    {"gate-overlap", 0, "X", "MEDICUS_GATE_OVERLAP", ON(BUILD) | ON(UPDATE), OPTION_REAL, AT(gate_overlap), .5,
         0, 1, NULL,
         "share of present top results to be found again (default .5; 0: any)"},
-    {"threads", 't', "N", "MEDICUS_THREADS", ON(BUILD) | ON(EVAL) | ON(SERVE), OPTION_UINT,
+    {"threads", 't', "N", "MEDICUS_THREADS", ON(BUILD) | ON(UPDATE) | ON(EVAL) | ON(SERVE), OPTION_UINT,
         AT(threads), 0, 0, 1024, NULL, "threads that compute (default: all processors)"},
 
     {"mode", 'm', "MODE", NULL, ON(SEARCH) | ON(SIMILAR), OPTION_PARAM, 0, 0, 0, 0, NULL,

@@ -13,6 +13,7 @@
 enum command_id {
     COMMAND_INGEST,
     COMMAND_BUILD,
+    COMMAND_UPDATE,
     COMMAND_SERVE,
     COMMAND_SEARCH,
     COMMAND_FETCH,
@@ -49,7 +50,7 @@ struct options {
     const char *source_name;
     bool require_md5, again, watch, update;
     uint64_t interval_s;
-    /* build */
+    /* build, update */
     bool retrain, lexical_only;
     uint64_t dim, seed, keep;
     double gate_overlap;
