@@ -44,6 +44,7 @@ static enum med_code print_summary(
         med_jw_kint(&w, "unchanged", (long long)s->unchanged);
         med_jw_kint(&w, "older", (long long)s->older);
         med_jw_kint(&w, "deleted", (long long)s->deleted);
+        med_jw_kint(&w, "blocked", (long long)s->blocked);
         med_jw_kint(&w, "skipped", (long long)s->skipped);
         med_jw_kint(&w, "records", (long long)s->records);
         med_jw_kint(&w, "files", (long long)s->files);
@@ -62,6 +63,11 @@ static enum med_code print_summary(
         if (s->known_files)
             med_buf_printf(&out, "%llu files were ingested before (--again reads them again)\n",
                 (unsigned long long)s->known_files);
+        if (s->blocked)
+            med_buf_printf(&out,
+                "%llu records were left out: their documents were purged (`medicus purge --allow "
+                "ID` lets one in again)\n",
+                (unsigned long long)s->blocked);
     }
     enum med_code code = command_print(&out, err);
     med_buf_free(&out);
@@ -71,7 +77,7 @@ static enum med_code print_summary(
 /* Nothing usable is not a success: a wrong path or format should not look like a finished load. */
 static enum med_code judge(const struct med_ingest_summary *s, struct med_err *err)
 {
-    if (s->added + s->updated + s->unchanged + s->older + s->deleted + s->known_files)
+    if (s->added + s->updated + s->unchanged + s->older + s->deleted + s->blocked + s->known_files)
         return MED_OK;
     if (s->skipped)
         return med_fail(err, MED_E_INVALID, "no record could be read; the reasons are above");

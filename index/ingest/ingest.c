@@ -89,6 +89,7 @@ static enum med_code commit(struct run *run, struct med_err *err)
     run->summary->unchanged += p->unchanged;
     run->summary->older += p->older;
     run->summary->deleted += p->deleted;
+    run->summary->blocked += p->blocked;
     run->summary->skipped += p->skipped;
     run->pending = (struct med_ingest_summary){0};
     run->batch_records = 0;
@@ -119,6 +120,7 @@ static enum med_code count(struct run *run, enum med_put_outcome outcome, struct
         run->entry.unchanged++;
         break;
     case MED_PUT_OLDER: run->pending.older++; break;
+    case MED_PUT_BLOCKED: run->pending.blocked++; break;
     case MED_PUT_DELETED:
         run->pending.deleted++;
         run->entry.deleted++;

@@ -61,7 +61,8 @@ enum med_format med_format_detect(const void *head, size_t len);
 /* The driver. */
 struct med_ingest_summary {
     uint64_t known_files; /* passed over: ingested before */
-    uint64_t files, records, added, updated, unchanged, older, deleted, skipped, bytes_read;
+    uint64_t files, records, added, updated, unchanged, older, deleted, blocked, skipped,
+        bytes_read;
 };
 enum med_ingest_known {     /* what to do with files that the input log has, by name and content */
     MED_KNOWN_SKIP_UPDATES, /* pass PubMed's numbered files over: reading them again changes nothing

@@ -6,6 +6,7 @@
  * without unpacking it. */
 #include "index/store/internal.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
 
 #include <assert.h>
@@ -147,8 +148,7 @@ static enum med_code put_head(
     return code == MED_OK ? put(batch, TABLE_HEADS, id, med_buf_str(&batch->head), err) : code;
 }
 
-/* Makes the version record of batch->raw in batch->record. */
-static enum med_code pack(struct med_batch *batch, struct med_hash128 hash, struct med_err *err)
+enum med_code batch_pack(struct med_batch *batch, struct med_hash128 hash, struct med_err *err)
 {
     struct med_str raw = med_buf_str(&batch->raw);
     med_buf_reset(&batch->packed);
@@ -249,16 +249,18 @@ enum med_code med_batch_put(struct med_batch *batch, const struct med_doc *doc,
         .precedence = doc->precedence,
         .hash = med_doc_hash(batch->raw.data, batch->raw.len)};
     struct med_head current;
-    bool found;
-    code = read_current(batch, doc->id, &current, &found, err);
-    if (code != MED_OK) return code;
+    bool found, blocked;
+    code = store_is_blocked(batch->txn, &batch->state, doc->id, &blocked, err);
+    if (code == MED_OK && blocked) *ret_outcome = MED_PUT_BLOCKED;
+    if (code == MED_OK && !blocked) code = read_current(batch, doc->id, &current, &found, err);
+    if (code != MED_OK || blocked) return code;
     struct med_candidate now = candidate_of(&current), incoming = candidate_of(&next);
     enum med_put_outcome outcome;
     enum med_decision decision = med_decide(found ? &now : NULL, &incoming, &outcome);
     if (decision == MED_DECIDE_TOUCH) code = touch(batch, doc->id, &current, doc->precedence, err);
     if (decision == MED_DECIDE_WRITE) {
         code = collect_aliases(batch, doc, &next, err);
-        if (code == MED_OK) code = pack(batch, next.hash, err);
+        if (code == MED_OK) code = batch_pack(batch, next.hash, err);
         if (code == MED_OK) code = write_version(batch, doc->id, &current, &next, err);
         if (code == MED_OK && batch->state.doc_count >= batch->state.next_training &&
             !batch->new_dict) {
@@ -278,9 +280,11 @@ enum med_code med_batch_delete(struct med_batch *batch, struct med_str id,
     med_arena_reset(batch->arena);
     struct med_head next = {.live = false, .precedence = precedence};
     struct med_head current;
-    bool found;
-    code = read_current(batch, id, &current, &found, err);
-    if (code != MED_OK) return code;
+    bool found, blocked;
+    code = store_is_blocked(batch->txn, &batch->state, id, &blocked, err);
+    if (code == MED_OK && blocked) *ret_outcome = MED_PUT_BLOCKED;
+    if (code == MED_OK && !blocked) code = read_current(batch, id, &current, &found, err);
+    if (code != MED_OK || blocked) return code;
     struct med_candidate now = candidate_of(&current), incoming = candidate_of(&next);
     enum med_put_outcome outcome;
     enum med_decision decision = med_decide(found ? &now : NULL, &incoming, &outcome);
@@ -401,4 +405,20 @@ enum med_code med_batch_purge(struct med_batch *batch, struct med_str id, struct
     if (head.live) batch->state.doc_count--;
     batch->bytes += id.len + sizeof head;
     return MED_OK;
+}
+
+enum med_code med_batch_block(
+    struct med_batch *batch, struct med_str id, bool blocked, struct med_err *err)
+{
+    char key_bytes[STORE_BLOCKED_KEY_BYTES], time_bytes[8];
+    enum med_code code = check_usable(batch, err);
+    if (code == MED_OK) code = med_doc_id_check(id, err);
+    if (code != MED_OK) return code;
+    struct med_str key = store_blocked_key(key_bytes, &batch->state, id);
+    if (blocked)
+        return put(batch, TABLE_META, key, med_be64(time_bytes, (uint64_t)med_unix_time_s()), err);
+    code = med_txn_delete(batch->txn, TABLE_META, key, (struct med_str){0}, err);
+    if (code != MED_OK) batch->code = code;
+    batch->bytes += key.len;
+    return code;
 }

@@ -77,19 +77,28 @@ static enum med_code install(struct med_batch *batch, struct med_str bytes, stru
     return MED_OK;
 }
 
-enum med_code batch_train(struct med_batch *batch, struct med_err *err)
+enum med_code batch_dictionary(struct med_batch *batch, struct med_buf *out, struct med_err *err)
 {
     struct med_arena *arena = NULL;
-    struct med_buf dict;
     struct samples *samples = med_calloc(1, sizeof *samples);
     if (!samples) return med_fail(err, MED_E_NOMEM, "out of memory for training a dictionary");
     med_buf_init(&samples->bytes, SAMPLES_BYTES_MAX);
-    med_buf_init(&dict, MED_DICT_BYTES_MAX);
     enum med_code code = med_arena_new(MED_RECORD_BYTES_MAX + MED_MIB, &arena, err);
     if (code == MED_OK) code = collect(batch, arena, samples, err);
     if (code == MED_OK)
-        code = med_dict_train(&samples->bytes, samples->sizes, samples->count, &dict, err);
+        code = med_dict_train(&samples->bytes, samples->sizes, samples->count, out, err);
+    med_arena_free(&arena);
+    med_buf_free(&samples->bytes);
+    med_free(samples);
+    return code;
+}
+
+enum med_code batch_train(struct med_batch *batch, struct med_err *err)
+{
+    struct med_buf dict;
     uint64_t growth = STORE_TRAINING_GROWTH;
+    med_buf_init(&dict, MED_DICT_BYTES_MAX);
+    enum med_code code = batch_dictionary(batch, &dict, err);
     if (code == MED_E_UNSUPPORTED ||
         (code == MED_OK && batch->state.dict_id + 1 >= STORE_DICTS_MAX)) {
         growth = 2;
@@ -98,9 +107,6 @@ enum med_code batch_train(struct med_batch *batch, struct med_err *err)
         code = install(batch, med_buf_str(&dict), err);
     }
     if (code == MED_OK) batch->state.next_training = batch->state.doc_count * growth;
-    med_arena_free(&arena);
     med_buf_free(&dict);
-    med_buf_free(&samples->bytes);
-    med_free(samples);
     return code;
 }

@@ -52,6 +52,14 @@ enum med_code store_state_read(
 enum med_code store_state_write(
     struct med_txn *txn, const struct med_store_state *state, struct med_err *err) MED_CHECK;
 
+#define STORE_STATE_KEY MED_STR("state")
+/* The key under which a blocked id is remembered. */
+#define STORE_BLOCKED_KEY_BYTES 23 /* "blocked" and a hash */
+struct med_str store_blocked_key(
+    char ret_key[STORE_BLOCKED_KEY_BYTES], const struct med_store_state *state, struct med_str id);
+enum med_code store_is_blocked(struct med_txn *txn, const struct med_store_state *state,
+    struct med_str id, bool *ret_blocked, struct med_err *err) MED_CHECK;
+
 /* Reads a head. MED_E_NOT_FOUND leaves err alone. Aliases borrow from the map. */
 enum med_code store_head(struct med_txn *txn, struct med_str id, struct med_head *ret_head,
     struct med_err *err) MED_CHECK;
@@ -74,6 +82,13 @@ struct med_batch {
     enum med_code code; /* the first failed write: the batch can only be aborted then */
 };
 
+/* Makes the version record of batch->raw in batch->record. */
+enum med_code batch_pack(
+    struct med_batch *batch, struct med_hash128 hash, struct med_err *err) MED_CHECK;
+/* Trains a dictionary from what is there, appended to `out`. MED_E_UNSUPPORTED: the documents are
+ * too few or too alike. */
+enum med_code batch_dictionary(
+    struct med_batch *batch, struct med_buf *out, struct med_err *err) MED_CHECK;
 /* Trains a dictionary from what is there and makes it the one in use; once per batch. Does nothing
  * (and tries again later) when the documents are too alike for one. */
 enum med_code batch_train(struct med_batch *batch, struct med_err *err) MED_CHECK;

@@ -363,6 +363,33 @@ enum med_code med_env_copy(struct med_env *env, const char *dir, struct med_err 
     return rc == 0 ? MED_OK : fail(err, rc, dir, "copying the database");
 }
 
+const char *med_env_path(const struct med_env *env)
+{
+    return env->path;
+}
+
+bool med_env_is_replaced(const struct med_env *env)
+{
+    struct stat st;
+    return stat(env->path, &st) == 0 && (st.st_dev != env->dev || st.st_ino != env->ino);
+}
+
+enum med_code med_env_exchange(const struct med_env *env, const char *dir, struct med_err *err)
+{
+    char parent[MED_PATH_MAX];
+    const struct med_fs *fs = med_fs_posix();
+    enum med_code code = med_path_join(parent, dir, "..", err);
+    if (code != MED_OK) return code;
+    if (renameat2(AT_FDCWD, dir, AT_FDCWD, env->path, RENAME_EXCHANGE) != 0) {
+        if (errno != EINVAL && errno != ENOSYS)
+            return med_fail_errno(err, errno, "cannot put %s in place of %s", dir, env->path);
+        return med_fail(err, MED_E_UNSUPPORTED,
+            "the file system of %s cannot exchange two folders, as ext4, XFS, Btrfs and tmpfs can",
+            env->path);
+    }
+    return fs->ops->sync_dir(fs, parent, err);
+}
+
 uint64_t med_env_map_bytes(struct med_env *env)
 {
     MDB_envinfo info;
@@ -479,6 +506,14 @@ enum med_code med_txn_begin(
         uint64_t doubled = 2 * med_env_map_bytes(env), wanted = map_bytes_wanted(env);
         code = grow_map(env, doubled > wanted ? doubled : wanted, err);
         if (code == MED_OK) code = try_begin(env, write, &txn->mdb, err);
+    }
+    if (code == MED_OK && write && med_env_is_replaced(env)) {
+        mdb_txn_abort(txn->mdb);
+        count_txn(env, -1);
+        code = med_fail(err, MED_E_BUSY,
+            "%s was written anew by a purge meanwhile: what was stored is there; start again for "
+            "the rest",
+            env->path);
     }
     if (code != MED_OK) {
         med_free(txn);

@@ -48,6 +48,14 @@ void med_env_close(struct med_env **env);
 /* A compacted copy of a consistent state into an existing empty folder; writers go on meanwhile. */
 enum med_code med_env_copy(struct med_env *env, const char *dir, struct med_err *err) MED_CHECK;
 uint64_t med_env_map_bytes(struct med_env *env);
+const char *med_env_path(const struct med_env *env);
+/* Another folder has taken this one's name. Write transactions then end with MED_E_BUSY: what they
+ * store would be lost. */
+bool med_env_is_replaced(const struct med_env *env);
+/* Puts the folder `dir` in the place of the environment's in one durable step; `dir` then names the
+ * old one. MED_E_UNSUPPORTED when the file system cannot do that. */
+enum med_code med_env_exchange(
+    const struct med_env *env, const char *dir, struct med_err *err) MED_CHECK;
 
 struct med_txn;
 enum med_code med_txn_begin(

@@ -46,6 +46,12 @@ static enum med_code not_found(struct med_str id, struct med_err *err)
     return med_fail(err, MED_E_NOT_FOUND, "there is no document " MED_STR_FMT, MED_STR_ARG(id));
 }
 
+enum med_code med_snapshot_is_blocked(
+    struct med_snapshot *snapshot, struct med_str id, bool *ret_blocked, struct med_err *err)
+{
+    return store_is_blocked(snapshot->txn, &snapshot->state, id, ret_blocked, err);
+}
+
 /* --- one document --- */
 
 enum med_code snapshot_read(struct med_snapshot *snapshot, struct med_str id, uint32_t version,

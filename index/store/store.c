@@ -15,15 +15,13 @@ static const struct med_table_spec tables[TABLE_COUNT] = {
     [TABLE_META] = {.name = "meta"},
 };
 
-#define STATE_KEY MED_STR("state")
-
 /* --- state --- */
 
 enum med_code store_state_read(
     struct med_txn *txn, struct med_store_state *ret_state, struct med_err *err)
 {
     struct med_str bytes;
-    enum med_code code = med_txn_get(txn, TABLE_META, STATE_KEY, &bytes, err);
+    enum med_code code = med_txn_get(txn, TABLE_META, STORE_STATE_KEY, &bytes, err);
     if (code == MED_E_NOT_FOUND)
         return med_fail(err, MED_E_CORRUPT, "the docstore has no state record");
     return code == MED_OK ? med_state_decode(bytes, ret_state, err) : code;
@@ -39,7 +37,8 @@ enum med_code store_state_write(
     med_buf_init(&buf, MED_KIB);
     med_state_encode(&next, &buf);
     enum med_code code = med_buf_status(&buf, err);
-    if (code == MED_OK) code = med_txn_put(txn, TABLE_META, STATE_KEY, med_buf_str(&buf), err);
+    if (code == MED_OK)
+        code = med_txn_put(txn, TABLE_META, STORE_STATE_KEY, med_buf_str(&buf), err);
     med_buf_free(&buf);
     return code;
 }
@@ -53,7 +52,7 @@ static enum med_code check_state(
     struct med_store_state state = {.next_training = STORE_FIRST_TRAINING};
     enum med_code code = med_txn_begin(store->env, false, &txn, err);
     if (code != MED_OK) return code;
-    code = med_txn_get(txn, TABLE_META, STATE_KEY, &bytes, err);
+    code = med_txn_get(txn, TABLE_META, STORE_STATE_KEY, &bytes, err);
     if (code == MED_OK) code = med_state_decode(bytes, &state, err);
     med_txn_abort(&txn);
     if (code != MED_E_NOT_FOUND) return code;
@@ -62,7 +61,7 @@ static enum med_code check_state(
     code = med_txn_begin(store->env, true, &txn, err);
     if (code != MED_OK) return code;
     code = med_txn_get(
-        txn, TABLE_META, STATE_KEY, &bytes, err); /* another process may have been first */
+        txn, TABLE_META, STORE_STATE_KEY, &bytes, err); /* another process may have been first */
     if (code == MED_E_NOT_FOUND) {
         if (getrandom(state.store_id, sizeof state.store_id, 0) != sizeof state.store_id) {
             code = med_fail(err, MED_E_IO, "the system gives no random numbers");
@@ -124,6 +123,11 @@ enum med_code med_store_copy(struct med_store *store, const char *dir, struct me
     return med_env_copy(store->env, dir, err);
 }
 
+bool med_store_is_replaced(const struct med_store *store)
+{
+    return med_env_is_replaced(store->env);
+}
+
 /* --- dictionaries --- */
 
 static const struct med_dict *find_dict(const struct med_store *store, uint32_t id)
@@ -174,6 +178,34 @@ void store_dict_add(struct med_store *store, struct med_dict **dict)
     }
     pthread_mutex_unlock(&store->dict_mutex);
     med_dict_free(dict);
+}
+
+/* --- blocked ids --- */
+
+struct med_str store_blocked_key(
+    char ret_key[STORE_BLOCKED_KEY_BYTES], const struct med_store_state *state, struct med_str id)
+{
+    char bytes[sizeof state->store_id + MED_ID_BYTES_MAX];
+    size_t len = id.len < MED_ID_BYTES_MAX ? id.len : MED_ID_BYTES_MAX;
+    memcpy(bytes, state->store_id, sizeof state->store_id);
+    if (len) memcpy(bytes + sizeof state->store_id, id.ptr, len);
+    struct med_hash128 hash = med_hash128(bytes, sizeof state->store_id + len);
+    memcpy(ret_key, "blocked", 7);
+    memcpy(ret_key + 7, &hash, sizeof hash);
+    return (struct med_str){.ptr = ret_key, .len = STORE_BLOCKED_KEY_BYTES};
+}
+
+enum med_code store_is_blocked(struct med_txn *txn, const struct med_store_state *state,
+    struct med_str id, bool *ret_blocked, struct med_err *err)
+{
+    char key[STORE_BLOCKED_KEY_BYTES];
+    struct med_str value;
+    *ret_blocked = false;
+    if (med_txn_count(txn, TABLE_META) <= 1) return MED_OK; /* the state alone */
+    enum med_code code =
+        med_txn_get(txn, TABLE_META, store_blocked_key(key, state, id), &value, err);
+    *ret_blocked = code == MED_OK;
+    return code == MED_E_NOT_FOUND ? MED_OK : code;
 }
 
 /* --- heads and records --- */

@@ -7,6 +7,7 @@
  *   inputs    sequence number         -> what was ingested, when, how many
  *   dicts     dictionary id           -> zstd dictionary
  *   meta      "state"                 -> format, documents, dictionary in use, store id
+ *             "blocked" hash of id    -> when: nothing is stored under this id (a purged document)
  *
  * A commit that returned MED_OK survives power loss. One writer at a time (LMDB's lock), any number
  * of readers.
@@ -51,6 +52,18 @@ void med_store_close(struct med_store **store); /* after its batches and snapsho
 enum med_code med_store_copy(
     struct med_store *store, const char *dir, struct med_err *err) MED_CHECK;
 
+/* Writes the store anew and puts the new files in place of the old ones, in one step: the bytes of
+ * what was removed are gone, also those in free pages and in compression dictionaries, which hold
+ * pieces of the documents they were trained on. Waits for a batch of another process and keeps
+ * others out meanwhile; needs room for both. Readers go on with the old files until they open the
+ * store anew (med_store_is_replaced); a writer that waited gets MED_E_BUSY. Afterwards this handle
+ * reads the old files as well: close it. MED_E_UNSUPPORTED where the file system cannot exchange
+ * two folders; MED_E_NO_SPACE, MED_E_CANCELLED: the old store is in place, unchanged. */
+enum med_code med_store_rewrite(
+    struct med_store *store, const struct med_progress *progress, struct med_err *err) MED_CHECK;
+/* The files under the store's name are others than those that are open. */
+bool med_store_is_replaced(const struct med_store *store);
+
 enum med_put_outcome {
     MED_PUT_ADDED,     /* was not there, or deleted */
     MED_PUT_UPDATED,   /* a new version of a live document */
@@ -58,6 +71,7 @@ enum med_put_outcome {
                         */
     MED_PUT_OLDER,     /* what is there has precedence */
     MED_PUT_DELETED,   /* a live document was deleted */
+    MED_PUT_BLOCKED,   /* the id is blocked: nothing was stored */
 };
 
 /* A batch is one write transaction: all of it becomes durable at commit, or none. One thread.
@@ -92,6 +106,10 @@ enum med_code med_batch_trim(struct med_batch *batch, struct med_str id, const u
  * MED_E_NOT_FOUND. */
 enum med_code med_batch_purge(
     struct med_batch *batch, struct med_str id, struct med_err *err) MED_CHECK;
+/* From now on nothing is stored under the id, so that a purged document does not come back with an
+ * old file; or again. The store remembers a hash of id and store, not the id. */
+enum med_code med_batch_block(
+    struct med_batch *batch, struct med_str id, bool blocked, struct med_err *err) MED_CHECK;
 /* Both consume *batch. commit returns after the data is on disk; on failure nothing of the batch is
  * stored. */
 enum med_code med_batch_commit(struct med_batch **batch, struct med_err *err) MED_CHECK;
@@ -109,6 +127,9 @@ uint64_t med_snapshot_doc_count(const struct med_snapshot *snapshot); /* live do
 /* Identifies the state: grows with every commit. Builds record it. */
 uint64_t med_snapshot_txn_id(const struct med_snapshot *snapshot);
 
+/* Whether the id is blocked (med_batch_block). */
+enum med_code med_snapshot_is_blocked(struct med_snapshot *snapshot, struct med_str id,
+    bool *ret_blocked, struct med_err *err) MED_CHECK;
 /* Live version by id (store_version set). MED_E_NOT_FOUND; MED_E_GONE when deleted. The document
  * lives in the arena. */
 enum med_code med_snapshot_get(struct med_snapshot *snapshot, struct med_str id,

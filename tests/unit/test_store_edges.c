@@ -299,6 +299,110 @@ static void memory_that_runs_out_loses_nothing(void **state)
     assert_sound(f);
 }
 
+/* --- writing anew --- */
+
+/* True when the bytes are somewhere in the folder's data file. */
+static bool on_disk(const struct fixture *f, struct med_str bytes)
+{
+    char path[MED_PATH_MAX];
+    struct med_map map;
+    OK(med_path_join(path, f->dir, "data.mdb", &err));
+    OK(med_map_open(path, &map, &err));
+    bool found = memmem(map.ptr, map.len, bytes.ptr, bytes.len) != NULL;
+    med_map_close(&map);
+    return found;
+}
+
+/* The stored bytes under a key, in the arena. */
+static struct med_str stored(struct fixture *f, enum store_table table, struct med_str key)
+{
+    struct med_txn *txn;
+    struct med_str bytes, copy;
+    OK(med_txn_begin(f->store->env, false, &txn, &err));
+    OK(med_txn_get(txn, table, key, &bytes, &err));
+    assert_true(med_arena_str(f->arena, bytes, &copy));
+    med_txn_abort(&txn);
+    return copy;
+}
+
+static void writing_anew_leaves_nothing_of_what_was_purged(void **state)
+{
+    struct fixture *f = *state;
+    struct med_doc secret = document("doc:secret", "A diary of an unnamed patient from Nowhere");
+    struct med_section section = {.kind = MED_SECTION_ABSTRACT,
+        .body = MED_STR("Every word of this diary was meant for nobody but its writer.")};
+    char key[MED_VERSION_KEY_BYTES_MAX], dict_key[4];
+    secret.sections = &section;
+    secret.section_count = 1;
+    put(f, &secret);
+    for (int i = 0; i < 2100; i++) {
+        struct med_doc doc = document(med_arena_printf(f->arena, "doc:%d", i),
+            med_arena_printf(f->arena, "Title number %d of many that are much alike", i * 7919));
+        put(f, &doc);
+    }
+    struct med_str record =
+        stored(f, TABLE_VERSIONS, med_version_key(key, MED_STR("doc:secret"), 1));
+    struct med_str dict = stored(f, TABLE_DICTS, med_be32(dict_key, 1));
+    struct med_batch *batch;
+    OK(med_batch_begin(f->store, &batch, &err));
+    OK(med_batch_purge(batch, secret.id, &err));
+    OK(med_batch_block(batch, secret.id, true, &err));
+    OK(med_batch_commit(&batch, &err));
+    assert_true(on_disk(f, record)); /* in a free page */
+    uint64_t before = doc_count(f);
+    struct med_snapshot *old = snapshot_of(f), *now;
+    uint64_t txn_id = med_snapshot_txn_id(old);
+    OK(med_store_rewrite(f->store, NULL, &err));
+    struct med_doc *doc;
+    OK(med_snapshot_get(old, MED_STR("doc:7"), f->arena, &doc, &err)); /* readers go on */
+    med_snapshot_close(&old);
+    assert_true(med_store_is_replaced(f->store));
+    assert_int_equal(med_batch_begin(f->store, &batch, &err), MED_E_BUSY);
+    reopen(f);
+    assert_false(med_store_is_replaced(f->store));
+    assert_false(on_disk(f, record));
+    assert_false(on_disk(f, secret.id));
+    assert_false(on_disk(f, dict)); /* another was trained, without the diary */
+    assert_int_equal(doc_count(f), before);
+    now = snapshot_of(f);
+    assert_true(med_snapshot_txn_id(now) > txn_id);
+    med_snapshot_close(&now);
+    for (int i = 0; i < 2100; i += 100)
+        assert_title(f, med_arena_printf(f->arena, "doc:%d", i),
+            med_arena_printf(f->arena, "Title number %d of many that are much alike", i * 7919));
+    assert_sound(f);
+}
+
+static void nothing_is_stored_under_a_blocked_id(void **state)
+{
+    struct fixture *f = *state;
+    struct med_doc doc = document("doc:a", "a"), *back;
+    bool blocked;
+    put(f, &doc);
+    struct med_batch *batch;
+    OK(med_batch_begin(f->store, &batch, &err));
+    OK(med_batch_purge(batch, doc.id, &err));
+    OK(med_batch_block(batch, doc.id, true, &err));
+    OK(med_batch_commit(&batch, &err));
+    assert_int_equal(put(f, &doc), MED_PUT_BLOCKED);
+    assert_int_equal(delete (f, "doc:a", 5), MED_PUT_BLOCKED);
+    OK(med_store_rewrite(f->store, NULL, &err));
+    reopen(f);
+    assert_int_equal(put(f, &doc), MED_PUT_BLOCKED);
+    assert_int_equal(get(f, "doc:a", &back), MED_E_NOT_FOUND);
+    struct med_doc other = document("doc:b", "b");
+    assert_int_equal(put(f, &other), MED_PUT_ADDED);
+    OK(med_batch_begin(f->store, &batch, &err));
+    OK(med_batch_block(batch, doc.id, false, &err));
+    OK(med_batch_commit(&batch, &err));
+    struct med_snapshot *snapshot = snapshot_of(f);
+    OK(med_snapshot_is_blocked(snapshot, doc.id, &blocked, &err));
+    med_snapshot_close(&snapshot);
+    assert_false(blocked);
+    assert_int_equal(put(f, &doc), MED_PUT_ADDED);
+    assert_sound(f);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -316,6 +420,8 @@ int main(void)
         TEST(a_cut_off_or_foreign_file_is_refused),
         TEST(a_newer_format_is_refused),
         TEST(memory_that_runs_out_loses_nothing),
+        TEST(writing_anew_leaves_nothing_of_what_was_purged),
+        TEST(nothing_is_stored_under_a_blocked_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
