@@ -36,6 +36,8 @@
 #define MED_EXPORT_DOCS_MAX 10000 /* one export; narrow the query for more */
 #define MED_FETCH_IDS_MAX 64
 #define MED_BATCH_QUERIES_MAX 16
+#define MED_TOKENS_MAX 1000000000ull /* max_tokens: so that four bytes for each do not overflow */
+#define MED_BYTES_PER_TOKEN 4        /* the estimate; api-spec/README.md */
 #define MED_REQUEST_ARENA_BYTES_MAX (64 * MED_MIB)
 #define MED_RESPONSE_BYTES_MAX (64 * MED_MIB)
 

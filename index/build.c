@@ -10,6 +10,7 @@
 #define BUILD_ARENA_BYTES_MAX (16 * MED_GIB)
 #define GENERATIONS_KEPT_DEFAULT 3
 #define OVERLAY_BYTES_MAX (8 * MED_GIB)
+#define INPUTS_LOOKED_AT 100000u /* of the log, for the newest file of PubMed */
 #define CALIBRATION_DIR "calibration"
 
 static double seconds_since(uint64_t start)
@@ -237,16 +238,31 @@ static enum med_code write_notes(struct build *b, struct med_err *err)
     return code;
 }
 
+enum med_code build_name_inputs(struct med_snapshot *snapshot, struct med_arena *arena,
+    struct med_manifest *manifest, struct med_err *err)
+{
+    struct med_input_entry *inputs;
+    size_t count;
+    uint64_t newest = 0;
+    enum med_code code =
+        med_snapshot_inputs(snapshot, INPUTS_LOOKED_AT, arena, &inputs, &count, err);
+    if (code) return code;
+    if (count) manifest->last_input = inputs[0].name;
+    for (size_t i = 0; i < count; i++) {
+        if (inputs[i].sequence <= newest) continue;
+        newest = inputs[i].sequence;
+        manifest->last_update = inputs[i].name;
+    }
+    return MED_OK;
+}
+
 static enum med_code publish(struct build *b, struct med_err *err)
 {
     uint64_t start = med_now_ns(), removed;
-    struct med_input_entry *inputs;
-    size_t input_count;
     enum med_code code = build_check_segment(b, err);
     if (!code) code = write_notes(b, err);
-    if (!code) code = med_snapshot_inputs(b->snapshot, 1, b->arena, &inputs, &input_count, err);
+    if (!code) code = build_name_inputs(b->snapshot, b->arena, &b->manifest, err);
     if (code) return code;
-    if (input_count) b->manifest.last_input = inputs[0].name;
     b->manifest.reference_date = build_reference_date(b);
     b->manifest.segments = &b->segment;
     b->manifest.segment_count = 1;

@@ -71,6 +71,10 @@ enum med_code build_make_vectors(struct build *b, struct med_err *err) MED_CHECK
 enum med_code build_check_segment(struct build *b, struct med_err *err) MED_CHECK;
 /* What recency is counted from: today (UTC), in builds and updates alike. */
 int32_t build_reference_date(const struct build *b);
+/* The newest file, and the newest of PubMed's numbered ones (which need not be the last that came),
+ * for the manifest; builds and updates alike. */
+enum med_code build_name_inputs(struct med_snapshot *snapshot, struct med_arena *arena,
+    struct med_manifest *manifest, struct med_err *err) MED_CHECK;
 void build_release(struct build *b);
 
 /* Adds to lost[ordinal of a term] what `docs` (bit per document of the segment) contribute to its

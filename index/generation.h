@@ -66,6 +66,7 @@ struct med_manifest {
     double recall_at_10;          /* of the dense index against exact search */
     int32_t reference_date;       /* yyyymmdd that recency is counted from */
     struct med_str last_input;    /* name of the newest ingested file */
+    struct med_str last_update;   /* of the PubMed file with the largest sequence; may be empty */
     struct med_str notes;         /* JSON object: stage times and counts of the build, for `info` */
     struct med_file_ref overlay;  /* set by publish; an empty name: the generation has none */
     struct med_str overlay_bytes; /* what publish writes there, borrowed; not read back */

@@ -219,6 +219,7 @@ static void write_body(struct med_jw *w, const struct med_manifest *m)
     med_jw_kdouble(w, "recall_at_10", m->recall_at_10);
     med_jw_kint(w, "reference_date", m->reference_date);
     med_jw_kstr(w, "last_input", m->last_input);
+    if (m->last_update.len) med_jw_kstr(w, "last_update", m->last_update);
     write_raw(w, "calibration", m->calibration);
     write_raw(w, "notes", m->notes);
     med_jw_object_end(w);
@@ -460,6 +461,7 @@ static void parse_body(struct parse *p, const struct med_json *o, struct med_man
     m->recall_at_10 = real(p, o, "recall_at_10");
     m->reference_date = (int32_t)integer(p, o, "reference_date", 0, 99991231);
     if (!med_arena_str(p->arena, med_json_get_str(o, "last_input"), &m->last_input)) no_memory(p);
+    if (!med_arena_str(p->arena, med_json_get_str(o, "last_update"), &m->last_update)) no_memory(p);
     m->calibration = parse_object(p, o, "calibration");
     m->notes = parse_object(p, o, "notes");
 }

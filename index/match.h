@@ -49,6 +49,13 @@ void phrase_check_close(struct phrase_check *check);
 enum med_code notice_add(struct med_ranking *ranking, struct med_arena *arena, struct med_err *err,
     const char *fmt, ...) MED_CHECK MED_PRINTF(4, 5);
 
+/* --- an answer without results (hints.c) --- */
+/* Adds notices that tell which filter or part of the query is in the way, with the numbers that a
+ * request without it gets. */
+enum med_code hints_add(const struct med_index *index, struct med_searcher *searcher,
+    const struct med_search_request *request, struct med_arena *arena, struct med_ranking *ranking,
+    struct med_err *err) MED_CHECK;
+
 /* --- results without a score (listing.c) --- */
 /* Documents in the set (one per work unless group is none): exact. */
 enum med_code listing_total(const struct med_index *index, const struct match *match,

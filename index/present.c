@@ -152,6 +152,8 @@ enum med_code med_search(const struct med_index *index, struct med_searcher *sea
     struct query query;
     enum med_code code = understand_and_rank(index, searcher, request, arena, &query, ranking, err);
     if (!code) code = mind_spelling(index, searcher, request, arena, &query, &ranking, err);
+    if (!code && ranking->total == 0 && !request->literal)
+        code = hints_add(index, searcher, request, arena, ranking, err);
     return code ? code
                 : answer_make(index, searcher, request, &query, ranking, arena, ret_answer, err);
 }

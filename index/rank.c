@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #define RRF_K 60.0
+#define POOL_GROWTH 4             /* of the next pool, for pages behind the first */
 #define PASSAGES_OF_DOC_MAX 4096u /* a longer document shows the passage that gave its score */
 #define SCORE_ROUNDING 1e-12      /* a sum of parts may be this far above 1 */
 
@@ -433,26 +434,44 @@ static double effective_weight(const struct ranker *k, enum med_mode mode)
     return asked >= 0 ? asked : k->index->manifest->fusion_weight;
 }
 
-/* One result per work, best passage first; or every passage. */
+/* What there may be one result of: a work, or a passage. Never 0. */
+static uint64_t result_key(const struct ranker *k, uint32_t segment, uint32_t doc, uint32_t chunk)
+{
+    return k->request->group == MED_GROUP_DOCUMENT
+               ? med_segment_work(k->index->segments[segment], doc) | 1
+               : ((uint64_t)segment + 1) << 32 | chunk;
+}
+
+/* A set of keys: open addressing, 0 = free. False when the key was there already. */
+static bool key_add(uint64_t *slots, size_t slot_count, uint64_t key)
+{
+    size_t at = key * 0x9E3779B97F4A7C15ull & (slot_count - 1);
+    while (slots[at] && slots[at] != key) at = (at + 1) & (slot_count - 1);
+    if (slots[at]) return false;
+    slots[at] = key;
+    return true;
+}
+
+/* One result per work, best passage first; or every passage. They follow those of a pool before,
+ * which keep their places: a deeper page never changes what an earlier one showed. */
 static enum med_code collect(struct ranker *k, struct med_ranking *ranking, struct med_err *err)
 {
     struct pool *p = &k->pool;
+    struct med_ranked *before = ranking->items;
+    size_t most = ranking->count + p->count, slots = 16;
     sort_candidates(k, by_score);
-    ranking->items = med_arena_alloc(k->arena, (p->count + 1) * sizeof *ranking->items);
-    size_t slots = 16;
-    while (slots < p->count * 2) slots *= 2;
-    uint64_t *seen = med_arena_calloc(k->arena, slots, sizeof *seen); /* works; 0 = free slot */
+    ranking->items = med_arena_alloc(k->arena, (most + 1) * sizeof *ranking->items);
+    while (slots < most * 2) slots *= 2;
+    uint64_t *seen = med_arena_calloc(k->arena, slots, sizeof *seen);
     if (!ranking->items || !seen) return out_of_memory(err);
-    ranking->count = 0;
+    for (size_t i = 0; i < ranking->count; i++) {
+        const struct med_ranked *r = &before[i];
+        ranking->items[i] = *r;
+        (void)key_add(seen, slots, result_key(k, r->segment, r->doc, r->chunk));
+    }
     for (size_t i = 0; i < p->count; i++) {
         const struct candidate *c = &p->items[i];
-        if (k->request->group == MED_GROUP_DOCUMENT) {
-            uint64_t work = med_segment_work(k->index->segments[c->segment], c->doc) | 1;
-            size_t slot = work * 0x9E3779B97F4A7C15ull & (slots - 1);
-            while (seen[slot] && seen[slot] != work) slot = (slot + 1) & (slots - 1);
-            if (seen[slot]) continue;
-            seen[slot] = work;
-        }
+        if (!key_add(seen, slots, result_key(k, c->segment, c->doc, c->chunk))) continue;
         ranking->items[ranking->count++] = (struct med_ranked){.segment = c->segment,
             .doc = c->doc,
             .chunk = c->chunk,
@@ -641,15 +660,15 @@ enum med_code rank_query(const struct med_index *index, struct med_searcher *sea
     if (ranking->mode == MED_MODE_DENSE && !k.vector)
         return MED_OK; /* no word of the query has a vector */
 
+    /* Depths do not depend on the page, so that pages of any size fit together. */
     size_t wanted = (size_t)request->offset + request->limit;
     size_t depth = request->pool_depth ? request->pool_depth : MED_POOL_DEPTH_DEFAULT;
-    if (depth < wanted) depth = wanted;
     for (;;) {
         if (depth > MED_POOL_DEPTH_MAX) depth = MED_POOL_DEPTH_MAX;
         code = fill_pool(&k, depth, ranking, err);
         bool more = k.pool.lexical_full || k.pool.dense_full;
         if (code || ranking->count >= wanted || !more || depth == MED_POOL_DEPTH_MAX) break;
-        depth *= 2; /* many candidates were versions of the same work */
+        depth *= POOL_GROWTH;
     }
     ranking->total = ranking->count;
     ranking->total_exact = !k.pool.lexical_full && !k.pool.dense_full;

@@ -70,10 +70,10 @@ struct med_search_request {
     enum med_mode mode;
     enum med_fusion fusion;
     enum med_group group;
-    uint32_t limit;  /* 1..MED_LIMIT_MAX */
-    uint32_t offset; /* results to skip; offset + limit <= MED_POOL_DEPTH_MAX */
-    uint32_t
-        pool_depth; /* documents per half; 0 = MED_POOL_DEPTH_DEFAULT; raised to offset + limit */
+    uint32_t limit;      /* 1..MED_LIMIT_MAX */
+    uint32_t offset;     /* results to skip; offset + limit <= MED_POOL_DEPTH_MAX */
+    uint32_t pool_depth; /* documents per half; 0 = MED_POOL_DEPTH_DEFAULT. Results behind the first
+                          * pool come from deeper ones and follow it, whatever their scores */
     double fusion_weight;    /* of the dense half, 0..1; negative = the calibrated one */
     double authority_weight; /* 0..1; negative = MED_AUTHORITY_WEIGHT_DEFAULT; authority.h */
     enum med_sort sort;

@@ -384,8 +384,6 @@ static enum med_code list_segments(struct update *u, struct med_err *err)
 static enum med_code fill_manifest(struct update *u, struct med_err *err)
 {
     struct med_manifest *m = &u->manifest;
-    struct med_input_entry *inputs;
-    size_t input_count;
     m->number = 0;
     m->created_unix_s = 0;
     m->store_txn_id = med_snapshot_txn_id(u->b.snapshot);
@@ -395,9 +393,7 @@ static enum med_code fill_manifest(struct update *u, struct med_err *err)
     m->thesaurus_bytes = (struct med_str){
         .ptr = (const char *)u->next->thesaurus_map.ptr, .len = u->next->thesaurus_map.len};
     snprintf(m->medicus_version, sizeof m->medicus_version, "%s", MEDICUS_VERSION);
-    enum med_code code =
-        med_snapshot_inputs(u->b.snapshot, 1, u->b.arena, &inputs, &input_count, err);
-    if (!code && input_count) m->last_input = inputs[0].name;
+    enum med_code code = build_name_inputs(u->b.snapshot, u->b.arena, m, err);
     if (!code) code = list_segments(u, err);
     return code ? code : write_notes(u, err);
 }

@@ -11,14 +11,30 @@ struct view {
     struct med_str similar_to; /* id of the document that the answer is about, or empty */
     bool pretty;
     bool color; /* text on a terminal */
+    /* Set by answer_write: how a reader goes on. */
+    char next_cursor[CURSOR_TEXT_MAX + 1]; /* empty: these were the last results */
+    size_t held_back;                      /* results that max_tokens left out */
+    bool cut;                              /* the text of the last result is shortened */
 };
 #define PUBLIC_URL_DEFAULT "http://127.0.0.1:8080"
 struct med_str public_url_of(const char *given); /* NULL = the default; cuts slashes at the end */
 
 /* --- search: one answer --- */
+/* In one of MEDIA_ANSWERS. Sets view->next_cursor, and keeps to params->max_tokens: results are
+ * left out from the end and the last text is cut at a sentence's end (in the answer itself, which
+ * is changed). MED_E_INVALID tells how many tokens one result needs. A concise JSON answer without
+ * max_tokens has its snippets shortened where that keeps it below about 150 tokens per result. */
+enum med_code answer_write(enum media media, struct view *view, const struct search_params *params,
+    const struct med_manifest *manifest, struct med_answer *answer, struct med_arena *arena,
+    struct med_buf *out, struct med_err *err) MED_CHECK;
+/* The same without a budget. */
 void answer_json(const struct view *view, const struct search_params *params,
     const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out);
+void answer_ndjson(const struct view *view, const struct search_params *params,
+    const struct med_answer *answer, struct med_buf *out); /* one result per line */
 void answer_text(const struct view *view, const struct search_params *params,
+    const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out);
+void answer_markdown(const struct view *view, const struct search_params *params,
     const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out);
 
 /* --- terms --- */
@@ -63,6 +79,13 @@ void document_markdown(const struct view *view, const struct med_fetched *fetche
     const struct selection *selection, struct med_buf *out);
 
 /* --- parts that search and fetch share --- */
+/* Where to cut s so that at most bytes_max are left: behind a sentence, or a word of a first
+ * sentence that is longer. */
+enum med_code text_cut(struct med_str s, size_t bytes_max, struct med_arena *arena, size_t *ret_cut,
+    struct med_err *err) MED_CHECK;
+/* Keys "generation", "index_date", "last_input", "last_update". */
+void meta_json(const struct med_manifest *manifest, struct med_jw *w);
+void meta_text(const struct med_manifest *manifest, struct med_buf *out);
 void percent_encode(struct med_str s, struct med_buf *out); /* all but unreserved characters */
 /* The document's own address, or the server's for it. */
 void document_url(

@@ -4,27 +4,31 @@
  * strong ETag. Times are told only when explain asks for them. */
 #include "service/answer.h"
 
-#include "common/clock.h"
 #include "common/limits.h"
+
+#include <stdio.h>
 
 #define SCORE_DECIMALS 6
 
-static void notices(
-    const struct search_params *params, const struct med_answer *answer, struct med_jw *w)
+static void notices(const struct view *view, const struct search_params *params,
+    const struct med_answer *answer, struct med_jw *w)
 {
     const struct med_ranking *ranking = answer->ranking;
-    const struct med_search_filter *f = &params->request.filter;
-    bool filtered = f->year_min || f->year_max || f->source_mask || f->evidence_mask ||
-                    f->flags_all || f->flags_none || f->types.count || f->journals.count ||
-                    f->languages.count || f->mesh.count;
+    char text[160];
     med_jw_key(w, "notices");
     med_jw_array(w);
     for (size_t i = 0; i < ranking->notice_count; i++) med_jw_str(w, ranking->notices[i]);
-    if (answer->count == 0 && ranking->total > 0)
-        med_jw_cstr(w, "offset lies behind the last result; use a smaller one");
-    else if (answer->count == 0 && filtered)
-        med_jw_cstr(w, "no results with these filters; try fewer filters");
-    else if (answer->count == 0)
+    if (view->held_back) {
+        snprintf(text, sizeof text,
+            "max_tokens left %zu results out; send the request again with cursor=next_cursor",
+            view->held_back);
+        med_jw_cstr(w, text);
+    }
+    if (view->cut)
+        med_jw_cstr(w, "max_tokens cut the text of the last result; fetch its id for all of it");
+    if (answer->count == 0 && !view->held_back && ranking->total > 0)
+        med_jw_cstr(w, "there is nothing behind the last result; use a smaller offset");
+    else if (ranking->total == 0 && ranking->notice_count == 0)
         med_jw_cstr(w, "no results; try other words, or mode=dense");
     if (ranking->mode != params->request.mode && params->request.mode == MED_MODE_HYBRID)
         med_jw_cstr(w, "no word of the query is known to the encoder; ranked by words alone");
@@ -58,7 +62,8 @@ static void details_json(const struct med_result *r, struct med_jw *w)
 {
     med_jw_kstr(w, "text", r->text);
     med_jw_kint(w, "start_byte", r->span.start);
-    med_jw_kint(w, "end_byte", r->span.end);
+    med_jw_kint(w, "end_byte", r->span.start + (long long)r->text.len);
+    if (r->text.len < r->span.end - r->span.start) med_jw_kbool(w, "truncated", true);
     med_jw_kstr(w, "section", r->path);
     med_jw_kint(w, "version", r->version);
     citation_json(r->doc, w);
@@ -178,8 +183,6 @@ void answer_json(const struct view *view, const struct search_params *params,
     const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out)
 {
     const struct med_ranking *ranking = answer->ranking;
-    char date[MED_TIME_TEXT_LEN + 1];
-    med_time_text(manifest->created_unix_s, date);
     struct med_jw w = med_jw_of(out, view->pretty);
     med_jw_object(&w);
     if (view->similar_to.len)
@@ -187,14 +190,12 @@ void answer_json(const struct view *view, const struct search_params *params,
     else
         med_jw_kstr(&w, "query", params->request.query);
     med_jw_kcstr(&w, "mode", med_mode_name(ranking->mode));
-    med_jw_kint(&w, "generation", (long long)answer->generation);
-    med_jw_kcstr(&w, "index_date", date);
-    if (manifest->last_input.len) med_jw_kstr(&w, "last_input", manifest->last_input);
+    meta_json(manifest, &w);
     med_jw_kint(&w, "total", (long long)ranking->total);
     med_jw_kcstr(&w, "total_relation", ranking->total_exact ? "eq" : "gte");
     if (ranking->suggestion.len) med_jw_kstr(&w, "suggestion", ranking->suggestion);
     if (ranking->searched.len) med_jw_kstr(&w, "searched", ranking->searched);
-    if (!view->similar_to.len) expansions_json(ranking, &w);
+    if (ranking->expansion_count || params->request.expand) expansions_json(ranking, &w);
     if (params->explain) times_json(answer, &w);
     facets_json(params, ranking, &w);
     med_jw_key(&w, "results");
@@ -202,7 +203,19 @@ void answer_json(const struct view *view, const struct search_params *params,
     for (size_t i = 0; i < answer->count; i++)
         result_json(view, params, &answer->results[i], ranking, &w);
     med_jw_array_end(&w);
-    notices(params, answer, &w);
+    if (view->held_back || view->cut) med_jw_kbool(&w, "truncated", true);
+    if (view->next_cursor[0]) med_jw_kcstr(&w, "next_cursor", view->next_cursor);
+    notices(view, params, answer, &w);
     med_jw_object_end(&w);
     med_buf_putc(out, '\n');
+}
+
+void answer_ndjson(const struct view *view, const struct search_params *params,
+    const struct med_answer *answer, struct med_buf *out)
+{
+    for (size_t i = 0; i < answer->count; i++) {
+        struct med_jw w = med_jw_of(out, false);
+        result_json(view, params, &answer->results[i], answer->ranking, &w);
+        med_buf_putc(out, '\n');
+    }
 }

@@ -82,10 +82,9 @@ static void result_text(const struct view *view, const struct search_params *par
     med_buf_puts(out, "\n\n");
 }
 
-void answer_text(const struct view *view, const struct search_params *params,
-    const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out)
+/* Sentences for the reader, in front of the results. */
+static void hints_text(const struct med_ranking *ranking, struct med_buf *out)
 {
-    const struct med_ranking *ranking = answer->ranking;
     for (size_t i = 0; i < ranking->notice_count; i++) {
         one_line(ranking->notices[i], out);
         med_buf_putc(out, '\n');
@@ -105,15 +104,82 @@ void answer_text(const struct view *view, const struct search_params *params,
         }
     }
     if (ranking->expansion_count) med_buf_puts(out, "\n\n");
-    if (answer->count == 0) {
+}
+
+static void footer(const struct view *view, const struct search_params *params,
+    const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out)
+{
+    const struct med_ranking *ranking = answer->ranking;
+    if (answer->count == 0 && !view->held_back)
         med_buf_puts(out, ranking->count ? "No results behind this offset.\n"
                                          : "No results. Try other words or fewer filters.\n");
-        return;
-    }
+    else
+        med_buf_printf(out, "%u to %zu of %s%llu, %s, ", params->request.offset + 1,
+            params->request.offset + answer->count, ranking->total_exact ? "" : "at least ",
+            (unsigned long long)ranking->total, med_mode_name(ranking->mode));
+    meta_text(manifest, out);
+    med_buf_putc(out, '\n');
+    if (view->cut) med_buf_puts(out, "The last text is cut; fetch its id for all of it.\n");
+    if (view->held_back)
+        med_buf_printf(out, "%zu results are left out by max_tokens.\n", view->held_back);
+    if (view->next_cursor[0]) med_buf_printf(out, "More: cursor %s\n", view->next_cursor);
+}
+
+void answer_text(const struct view *view, const struct search_params *params,
+    const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out)
+{
+    hints_text(answer->ranking, out);
     for (size_t i = 0; i < answer->count; i++)
         result_text(view, params, params->request.offset + i + 1, &answer->results[i], out);
-    med_buf_printf(out, "%u to %zu of %s%llu, %s, generation %llu\n", params->request.offset + 1,
-        params->request.offset + answer->count, ranking->total_exact ? "" : "at least ",
-        (unsigned long long)ranking->total, med_mode_name(ranking->mode),
-        (unsigned long long)manifest->number);
+    footer(view, params, manifest, answer, out);
+}
+
+/* --- Markdown --- */
+
+/* As plain text of Markdown, in one line; the bytes inside marks are bold. */
+static void escaped(
+    struct med_str s, const struct med_span *marks, size_t mark_count, struct med_buf *out)
+{
+    for (size_t i = 0, mark = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (mark < mark_count && marks[mark].start == i) med_buf_puts(out, "**");
+        if (c && strchr("\\`*_[]<>", c)) med_buf_putc(out, '\\');
+        med_buf_putc(out, c < ' ' || c == 0x7F ? ' ' : (char)c);
+        if (mark < mark_count && marks[mark].end == i + 1) {
+            med_buf_puts(out, "**");
+            mark++;
+        }
+    }
+}
+
+static void result_markdown(const struct view *view, const struct search_params *params,
+    size_t number, const struct med_result *r, struct med_buf *out)
+{
+    med_buf_printf(out, "%zu. **", number);
+    escaped(r->title.len ? r->title : r->document_id, NULL, 0, out);
+    med_buf_puts(out, "**");
+    flags_text(r->flags, out);
+    med_buf_puts(out, "  \n   `");
+    one_line(r->id, out);
+    med_buf_putc(out, '`');
+    if (r->doc->date.year) med_buf_printf(out, ", %u", r->doc->date.year);
+    med_buf_printf(out, ", %s, %s, score %.4f  \n   ", med_source_name(r->doc->source),
+        med_evidence_name(r->evidence), r->rank.score);
+    if (params->detailed)
+        escaped(r->text, NULL, 0, out);
+    else
+        escaped(r->snippet, r->highlights, r->highlight_count, out);
+    med_buf_puts(out, "  \n   <");
+    document_url(view, r->url, r->document_id, out);
+    med_buf_puts(out, ">\n\n");
+}
+
+void answer_markdown(const struct view *view, const struct search_params *params,
+    const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out)
+{
+    hints_text(answer->ranking, out);
+    if (out->len && answer->count) med_buf_putc(out, '\n');
+    for (size_t i = 0; i < answer->count; i++)
+        result_markdown(view, params, params->request.offset + i + 1, &answer->results[i], out);
+    footer(view, params, manifest, answer, out);
 }

@@ -128,6 +128,7 @@ static void index_json(const struct facts *f, struct med_jw *w)
         med_jw_null(w);
     }
     med_jw_kstr(w, "last_input", m->last_input);
+    med_jw_kstr(w, "last_update", m->last_update);
     med_jw_key(w, "build");
     if (m->notes.len)
         med_jw_raw(w, m->notes);

@@ -43,11 +43,8 @@ static enum med_code search(const struct options *options, const struct search_p
         const char *no_color = getenv("NO_COLOR");
         struct view view = {.public_url = public_url_of(options->public_url),
             .color = isatty(STDOUT_FILENO) && !(no_color && *no_color)};
-        const struct med_manifest *manifest = med_index_manifest(w->index);
-        if (options->json)
-            answer_json(&view, params, manifest, answer, out);
-        else
-            answer_text(&view, params, manifest, answer, out);
+        code = answer_write(command_form(options, params), &view, params,
+            med_index_manifest(w->index), answer, arena, out, err);
     }
     if (searcher) med_searcher_free(&searcher);
     return code;
@@ -102,7 +99,8 @@ enum med_code cmd_search(const struct options *options, struct med_err *err)
     if (!code) code = workspace_open(options, WORKSPACE_INDEX, &w, err);
     if (code) return code;
     med_buf_init(&out, MED_RESPONSE_BYTES_MAX);
-    code = med_arena_new(MED_REQUEST_ARENA_BYTES_MAX, &arena, err);
+    code = command_resume(&w, &params, err);
+    if (!code) code = med_arena_new(MED_REQUEST_ARENA_BYTES_MAX, &arena, err);
     if (!code)
         code = options->export_format ? export_all(options, &params, &w, arena, &out, err)
                                       : search(options, &params, &w, arena, &out, err);

@@ -165,7 +165,9 @@ enum med_code cmd_serve(const struct options *options, struct med_err *err)
     server->start_unix_s = med_unix_time_s();
     if (getrandom(&server->id_seed, sizeof server->id_seed, 0) < 0) server->id_seed = med_now_ns();
     code = open_access(options, &server->access, err);
-    if (!code) code = serving_new(options->data, options->wait, &server->serving, err);
+    if (!code)
+        code = serving_new(
+            options->data, options->wait, options->cursor_seconds, &server->serving, err);
     if (!code) code = run(options, server, err);
     serving_free(&server->serving);
     access_free(&server->access);

@@ -18,6 +18,7 @@ static enum med_code read_params(
         if (code) return MED_E_USAGE;
     }
     if (options->arg_count != 1) return med_fail(err, MED_E_USAGE, "similar to what? Give one id");
+    params->about = med_str_of(options->args[0]);
     return search_params_window(params, err);
 }
 
@@ -37,12 +38,8 @@ static enum med_code similar(const struct options *options, const struct search_
     struct view view = {.public_url = public_url_of(options->public_url),
         .similar_to = id,
         .color = isatty(STDOUT_FILENO) && !(no_color && *no_color)};
-    const struct med_manifest *manifest = med_index_manifest(w->index);
-    if (options->json)
-        answer_json(&view, params, manifest, answer, out);
-    else
-        answer_text(&view, params, manifest, answer, out);
-    return MED_OK;
+    return answer_write(command_form(options, params), &view, params, med_index_manifest(w->index),
+        answer, arena, out, err);
 }
 
 enum med_code cmd_similar(const struct options *options, struct med_err *err)
@@ -55,7 +52,8 @@ enum med_code cmd_similar(const struct options *options, struct med_err *err)
     if (!code) code = workspace_open(options, WORKSPACE_INDEX, &w, err);
     if (code) return code;
     med_buf_init(&out, MED_RESPONSE_BYTES_MAX);
-    code = med_arena_new(MED_REQUEST_ARENA_BYTES_MAX, &arena, err);
+    code = command_resume(&w, &params, err);
+    if (!code) code = med_arena_new(MED_REQUEST_ARENA_BYTES_MAX, &arena, err);
     if (!code) code = similar(options, &params, &w, arena, &out, err);
     if (!code) code = command_print(&out, err);
     med_arena_free(&arena);

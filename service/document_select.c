@@ -5,8 +5,6 @@
 #include "common/limits.h"
 #include "common/unicode.h"
 
-#define CHARS_PER_TOKEN 4
-
 static enum med_code out_of_memory(struct med_err *err)
 {
     return med_fail(err, MED_E_NOMEM, "the document needs more memory than one request may use");
@@ -90,27 +88,30 @@ static enum med_code select_sections(const struct med_fetched *f, const struct f
     return s->count ? MED_OK : no_such_section(f, err);
 }
 
-/* Bytes of s that hold at most `chars` characters. */
-static size_t bytes_of_chars(struct med_str s, uint64_t chars)
+/* Canonical text has headings on lines of their own, without a full stop. */
+static bool is_heading(struct med_str line)
 {
-    size_t pos = 0;
-    while (pos < s.len && chars > 0) {
-        (void)med_utf8_next(s, &pos);
-        chars--;
-    }
-    return pos;
+    char c = line.len ? line.ptr[line.len - 1] : 0;
+    bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    return word || c == ':';
 }
 
-/* The last sentence end at or before `limit`; a first sentence that is longer is cut at a space. */
-static enum med_code cut_at_sentence(
+enum med_code text_cut(
     struct med_str s, size_t limit, struct med_arena *arena, size_t *ret_cut, struct med_err *err)
 {
+    if (s.len <= limit) {
+        *ret_cut = s.len;
+        return MED_OK;
+    }
     struct med_span *sentences;
     size_t count, cut = 0;
     size_t seen = limit + 2000 < s.len ? med_utf8_floor(s, limit + 2000) : s.len;
     enum med_code code = med_sentences(med_str_sub(s, 0, seen), arena, &sentences, &count, err);
     if (code) return code;
-    for (size_t i = 0; i < count && sentences[i].end <= limit; i++) cut = sentences[i].end;
+    for (size_t i = 0; i < count && sentences[i].end <= limit; i++) {
+        if (!is_heading(med_str_sub(s, sentences[i].start, sentences[i].end)))
+            cut = sentences[i].end;
+    }
     if (cut == 0) {
         cut = med_utf8_floor(s, limit);
         size_t space = cut;
@@ -124,14 +125,13 @@ static enum med_code cut_at_sentence(
 static enum med_code apply_budget(const struct med_fetched *f, uint64_t max_tokens,
     struct med_arena *arena, struct selection *s, struct med_err *err)
 {
-    uint64_t chars = max_tokens * CHARS_PER_TOKEN;
+    uint64_t left = max_tokens * MED_BYTES_PER_TOKEN;
     for (size_t i = 0; i < s->count; i++) {
         struct med_span *span = &s->spans[i];
         struct med_str piece = med_str_sub(f->text->bytes, span->start, span->end);
-        size_t fits = bytes_of_chars(piece, chars);
-        if (fits < piece.len) {
+        if (piece.len > left) {
             size_t cut;
-            enum med_code code = cut_at_sentence(piece, fits, arena, &cut, err);
+            enum med_code code = text_cut(piece, (size_t)left, arena, &cut, err);
             if (code) return code;
             span->end = span->start + (uint32_t)cut;
             s->truncated = true;
@@ -139,9 +139,8 @@ static enum med_code apply_budget(const struct med_fetched *f, uint64_t max_toke
             s->count = cut ? i + 1 : i;
             return MED_OK;
         }
-        uint64_t used = 2; /* the blank line between pieces */
-        for (size_t pos = 0; pos < piece.len; used++) (void)med_utf8_next(piece, &pos);
-        chars = chars > used ? chars - used : 0;
+        left -= piece.len;
+        left -= left < 2 ? left : 2; /* the blank line between pieces */
     }
     return MED_OK;
 }

@@ -1,9 +1,8 @@
 #include "service/fetch_many.h"
 
+#include "common/limits.h"
 #include "common/unicode.h"
 #include "service/problem.h"
-
-#define CHARS_PER_TOKEN 4
 
 static enum med_code load(const struct fetch_source *source, const struct fetch_params *params,
     struct med_str id, struct med_arena *arena, struct med_fetched **ret_fetched,
@@ -72,7 +71,7 @@ enum med_code fetch_many_json(const struct fetch_source *source, const struct vi
         }
         document_json(view, fetched, &selection, &w);
         if (params->max_tokens == 0) continue;
-        uint64_t used = selection.text.len / CHARS_PER_TOKEN + 1;
+        uint64_t used = selection.text.len / MED_BYTES_PER_TOKEN + 1;
         spent = selection.truncated || used >= left.max_tokens;
         left.max_tokens -= spent ? left.max_tokens : used;
     }

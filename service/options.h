@@ -81,7 +81,7 @@ struct options {
     const char *rate_limit;
     bool allow_public, wait, access_log, open_metrics;
     uint64_t io_threads, queue_depth, connections, header_deadline_ms, body_deadline_ms, idle_ms;
-    uint64_t request_bytes;
+    uint64_t request_bytes, cursor_seconds;
 
     const char *const *args; /* what is left: paths, ids, the query */
     unsigned arg_count;

@@ -34,6 +34,8 @@ static const struct problem_row rows[PROBLEM_COUNT] = {
         "Wait until what the detail names has finished, then try again."},
     [PROBLEM_GONE] = {"gone", 410, "The document was removed",
         "Search again; what was removed is not in new results."},
+    [PROBLEM_EXPIRED_CURSOR] = {"expired-cursor", 410, "The cursor's index is no longer served",
+        "Send the request again without the cursor; the results begin anew."},
     [PROBLEM_PAYLOAD_TOO_LARGE] = {"payload-too-large", 413, "Body too large",
         "Send a smaller body."},
     [PROBLEM_URI_TOO_LONG] = {"uri-too-long", 414, "Request target too long",

@@ -5,102 +5,24 @@
 
 #include <string.h>
 
-static const char *const media_types[MEDIA_COUNT] = {
-    [MEDIA_JSON] = "application/json",
-    [MEDIA_TEXT] = "text/plain; charset=utf-8",
-    [MEDIA_MARKDOWN] = "text/markdown; charset=utf-8",
-    [MEDIA_METRICS] = "text/plain; version=0.0.4; charset=utf-8",
-    [MEDIA_RIS] = "application/x-research-info-systems",
-    [MEDIA_CSV] = "text/csv; charset=utf-8",
-    [MEDIA_HTML] = "text/html; charset=utf-8",
-    [MEDIA_CSS] = "text/css; charset=utf-8",
-    [MEDIA_JS] = "text/javascript; charset=utf-8",
-    [MEDIA_SVG] = "image/svg+xml",
-};
-
-const char *media_type(enum media media)
-{
-    return media_types[media];
-}
-
-/* How specifically a media range of Accept covers the type: 0 not, 1 any, 2 main type, 3 exactly.
- */
-static int covers(struct med_str range, const char *type)
-{
-    struct med_str full = med_str_of(type);
-    for (size_t i = 0; i < full.len; i++) {
-        if (full.ptr[i] == ';') full.len = i;
-    }
-    if (med_str_eq(range, MED_STR("*/*")) || med_str_eq(range, MED_STR("*"))) return 1;
-    if (med_str_eq_nocase(range, full)) return 3;
-    size_t slash = 0;
-    while (slash < full.len && full.ptr[slash] != '/') slash++;
-    bool wild = range.len == slash + 2 && range.ptr[slash + 1] == '*';
-    return wild && med_str_eq_nocase(
-                       med_str_sub(range, 0, slash + 1), med_str_sub(full, 0, slash + 1))
-               ? 2
-               : 0;
-}
-
-/* The next element of a list; *at moves behind it. */
-static struct med_str next_item(struct med_str list, char separator, size_t *at)
-{
-    size_t start = *at, end = start;
-    while (end < list.len && list.ptr[end] != separator) end++;
-    *at = end + 1;
-    return med_str_trim(med_str_sub(list, start, end));
-}
-
-static double quality_of(struct med_str accept, const char *type)
-{
-    int best = 0;
-    double quality = 0;
-    for (size_t at = 0; at < accept.len;) {
-        struct med_str item = next_item(accept, ',', &at);
-        size_t inner = 0;
-        struct med_str range = next_item(item, ';', &inner);
-        double q = 1;
-        while (inner < item.len) {
-            struct med_str param = next_item(item, ';', &inner);
-            if (param.len > 2 && (param.ptr[0] == 'q' || param.ptr[0] == 'Q') &&
-                param.ptr[1] == '=')
-                (void)med_str_to_double(med_str_sub(param, 2, param.len), &q);
-        }
-        int how = covers(range, type);
-        if (how > best) {
-            best = how;
-            quality = q;
-        }
-    }
-    return quality;
-}
-
 bool media_choose(const struct http_request *request, unsigned offered, enum media *ret_media)
 {
-    struct med_str accept = MED_STR("*/*");
+    struct med_str accept = {0};
     (void)http_header_get(request, "Accept", &accept);
-    if (med_str_trim(accept).len == 0) accept = MED_STR("*/*");
-    double best = 0;
-    for (unsigned i = 0; i < MEDIA_COUNT; i++) {
-        double q = offered & 1u << i ? quality_of(accept, media_types[i]) : 0;
-        if (q > best) {
-            best = q;
-            *ret_media = (enum media)i;
-        }
-    }
-    return best > 0;
+    return media_negotiate(accept, offered, ret_media);
 }
 
 void respond(struct http_response *response, int status, enum media media)
 {
     response->status = status;
-    response->content_type = media_types[media];
+    response->content_type = media_type(media);
 }
 
 /* What a route said about the answer that it meant to give; a problem must not be cached as one. */
 static void drop_route_headers(struct http_response *response)
 {
-    static const char *const names[] = {"ETag", "Content-Disposition", "Server-Timing"};
+    static const char *const names[] = {"ETag", "Content-Disposition", "Server-Timing",
+        "X-Total-Count", "X-Exported-Count", "X-Next-Cursor"};
     size_t kept = 0;
     for (size_t i = 0; i < response->header_count; i++) {
         bool drop = false;
@@ -133,7 +55,7 @@ void respond_error(
 static bool etag_matches(struct med_str list, struct med_str etag)
 {
     for (size_t at = 0; at < list.len;) {
-        struct med_str item = next_item(list, ',', &at);
+        struct med_str item = list_next(list, ',', &at);
         if (med_str_starts(item, MED_STR("W/"))) item = med_str_sub(item, 2, item.len);
         if (med_str_eq(item, etag) || med_str_eq(item, MED_STR("*"))) return true;
     }

@@ -137,7 +137,7 @@ static enum med_code serper(struct server *server, struct worker_state *worker,
     struct med_answer *answer;
     enum med_code code = to_request(query, &params, err);
     if (code) return code;
-    if (!serving_acquire(server->serving, &served))
+    if (!serving_acquire(server->serving, 0, &served))
         return med_fail(err, MED_E_NO_INDEX, "nothing can be searched yet");
     code = compat_search(server, worker, served.index, &params.request, &answer, err);
     if (!code) serper_json(server, query, &params, answer, out);
@@ -280,7 +280,7 @@ static enum med_code tavily(struct server *server, struct worker_state *worker,
     enum raw_content raw = RAW_NONE;
     enum med_code code = read_tavily(body, &params, &raw, err);
     if (code) return code;
-    if (!serving_acquire(server->serving, &served))
+    if (!serving_acquire(server->serving, 0, &served))
         return med_fail(err, MED_E_NO_INDEX, "nothing can be searched yet");
     if (params.request.limit)
         code = compat_search(server, worker, served.index, &params.request, &answer, err);

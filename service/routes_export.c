@@ -68,10 +68,8 @@ void route_export(struct server *server, struct worker_state *worker,
     if (code) {
         err.code = code;
         respond_error(request, response, &err);
-    } else if (serving_acquire(server->serving, &served)) {
+    } else if (acquire_or_answer(server, request, 0, &served, response)) {
         export(worker, request, &params, &job, &served, response);
         serving_release(&served);
-    } else {
-        respond_problem(request, response, PROBLEM_NO_INDEX, NULL);
     }
 }

@@ -119,10 +119,7 @@ void route_document(struct server *server, struct worker_state *worker,
         respond_error(request, response, &err);
         return;
     }
-    if (!serving_acquire(server->serving, &served)) {
-        respond_problem(request, response, PROBLEM_NO_INDEX, NULL);
-        return;
-    }
+    if (!acquire_or_answer(server, request, 0, &served, response)) return;
     struct view view = {.public_url = server->public_url, .pretty = d.pretty};
     struct fetch_source source = {
         .store = served.store, .index = served.index, .sources = request->caller.source_mask};
@@ -236,10 +233,7 @@ static void fetch(struct server *server, struct worker_state *worker,
     struct served served;
     size_t errors;
     struct view view = {.public_url = server->public_url, .pretty = pretty};
-    if (!serving_acquire(server->serving, &served)) {
-        respond_problem(request, response, PROBLEM_NO_INDEX, NULL);
-        return;
-    }
+    if (!acquire_or_answer(server, request, 0, &served, response)) return;
     struct fetch_source source = {
         .store = served.store, .index = served.index, .sources = request->caller.source_mask};
     enum med_code code = fetch_many_json(&source, &view, &f->params, f->ids, f->id_count,

@@ -132,7 +132,7 @@ static enum med_code jina(struct server *server, struct worker_state *worker,
     struct med_fetched *fetched;
     struct selection selection;
     struct page page;
-    if (!serving_acquire(server->serving, &served))
+    if (!serving_acquire(server->serving, 0, &served))
         return med_fail(err, MED_E_NO_INDEX, "nothing can be read yet");
     enum med_code code =
         compat_read(server, worker, &served, request, given, &fetched, &selection, err);
@@ -252,7 +252,7 @@ static enum med_code extract(struct server *server, struct worker_state *worker,
 {
     struct served served;
     struct med_buf failures;
-    if (!serving_acquire(server->serving, &served))
+    if (!serving_acquire(server->serving, 0, &served))
         return med_fail(err, MED_E_NO_INDEX, "nothing can be read yet");
     med_buf_init(&failures, MED_MIB);
     enum med_code code = MED_OK;

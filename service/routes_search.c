@@ -63,6 +63,26 @@ static struct med_hash128 identity(const struct server *server, const struct vie
     return hash;
 }
 
+enum media media_of(const struct http_request *r, const struct search_params *params)
+{
+    enum media media = MEDIA_JSON;
+    (void)media_choose(r, MEDIA_ANSWERS, &media);
+    return params->form_given ? params->form : media;
+}
+
+bool acquire_or_answer(struct server *server, const struct http_request *request,
+    uint64_t generation, struct served *ret_served, struct http_response *response)
+{
+    bool any = serving_acquire(server->serving, generation, ret_served);
+    if (!any && generation && serving_acquire(server->serving, 0, ret_served)) {
+        serving_release(ret_served);
+        respond_problem(request, response, PROBLEM_EXPIRED_CURSOR, NULL);
+        return false;
+    }
+    if (!any) respond_problem(request, response, PROBLEM_NO_INDEX, NULL);
+    return any;
+}
+
 void count_stages(struct server *server, const struct med_answer *answer)
 {
     struct metrics *m = &server->metrics;
@@ -73,15 +93,24 @@ void count_stages(struct server *server, const struct med_answer *answer)
     metrics_stage(m, STAGE_PRESENT, answer->ns_present);
 }
 
+void respond_answer(const struct view *view, const struct med_answer *answer, enum media media,
+    struct http_response *response)
+{
+    const struct med_ranking *k = answer->ranking;
+    respond(response, 200, media);
+    http_response_header(response, "X-Total-Count", "%llu", (unsigned long long)k->total);
+    if (view->next_cursor[0])
+        http_response_header(response, "X-Next-Cursor", "%s", view->next_cursor);
+}
+
 static void search(struct server *server, struct worker_state *worker, const struct http_request *r,
     const struct search_params *params, struct view *view, const struct served *served,
     struct http_response *response)
 {
     struct med_err err = {0};
     struct med_answer *answer;
-    enum media media = MEDIA_JSON;
+    enum media media = media_of(r, params);
     const struct med_manifest *manifest = med_index_manifest(served->index);
-    (void)media_choose(r, 1u << MEDIA_JSON | 1u << MEDIA_TEXT, &media);
     bool is_post = med_str_eq(r->method, MED_STR("POST"));
     if (!is_post && !params->explain &&
         respond_etag(
@@ -89,16 +118,15 @@ static void search(struct server *server, struct worker_state *worker, const str
         return;
     enum med_code code =
         med_search(served->index, worker->searcher, &params->request, worker->arena, &answer, &err);
+    uint64_t begin = med_now_ns();
+    if (!code)
+        code = answer_write(
+            media, view, params, manifest, answer, worker->arena, &response->body, &err);
     if (code) {
         respond_error(r, response, &err);
         return;
     }
-    uint64_t begin = med_now_ns();
-    respond(response, 200, media);
-    if (media == MEDIA_TEXT)
-        answer_text(view, params, manifest, answer, &response->body);
-    else
-        answer_json(view, params, manifest, answer, &response->body);
+    respond_answer(view, answer, media, response);
     uint64_t render_ns = med_now_ns() - begin;
     count_stages(server, answer);
     metrics_stage(&server->metrics, STAGE_RENDER, render_ns);
@@ -119,11 +147,9 @@ void route_search(struct server *server, struct worker_state *worker,
     struct view view = {.public_url = server->public_url};
     struct served served;
     if (read_params(request, worker->arena, &params, &body, &view.pretty, response)) {
-        if (serving_acquire(server->serving, &served)) {
+        if (acquire_or_answer(server, request, params.generation, &served, response)) {
             search(server, worker, request, &params, &view, &served, response);
             serving_release(&served);
-        } else {
-            respond_problem(request, response, PROBLEM_NO_INDEX, NULL);
         }
     }
     if (body) med_json_free(&body);

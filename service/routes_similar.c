@@ -19,6 +19,7 @@ static enum med_code read_similar(const struct http_request *r, struct med_arena
     if (!id) return med_fail(err, MED_E_NOMEM, "the request needs too much memory");
     *ret_id = percent_decode(raw, false, id);
     search_params_init(params);
+    params->about = *ret_id;
     enum med_code code = query_pairs(r->query, arena, &pairs, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         if (med_str_eq(pairs[i].name, MED_STR("pretty")))
@@ -39,34 +40,28 @@ void route_similar(struct server *server, struct worker_state *worker,
     struct med_answer *answer;
     struct served served;
     struct med_str id;
-    enum media media = MEDIA_JSON;
     struct view view = {.public_url = server->public_url};
-    (void)media_choose(request, 1u << MEDIA_JSON | 1u << MEDIA_TEXT, &media);
     enum med_code code = read_similar(request, worker->arena, &params, &id, &view.pretty, &err);
     if (code) {
         err.code = code;
         respond_error(request, response, &err);
         return;
     }
-    if (!serving_acquire(server->serving, &served)) {
-        respond_problem(request, response, PROBLEM_NO_INDEX, NULL);
-        return;
-    }
+    if (!acquire_or_answer(server, request, params.generation, &served, response)) return;
+    enum media media = media_of(request, &params);
     code = med_similar(served.index, served.store, worker->searcher, id, &params.request,
         worker->arena, &answer, &view.similar_to, &err);
+    if (!code)
+        code = answer_write(media, &view, &params, med_index_manifest(served.index), answer,
+            worker->arena, &response->body, &err);
+    serving_release(&served);
     if (code) {
         respond_error(request, response, &err);
-    } else {
-        respond(response, 200, media);
-        if (media == MEDIA_TEXT)
-            answer_text(&view, &params, med_index_manifest(served.index), answer, &response->body);
-        else
-            answer_json(&view, &params, med_index_manifest(served.index), answer, &response->body);
-        if (!params.explain && med_buf_status(&response->body, NULL) == MED_OK)
-            (void)respond_etag(
-                request, response, med_hash128(response->body.data, response->body.len));
+        return;
     }
-    serving_release(&served);
+    struct med_hash128 hash = med_hash128(response->body.data, response->body.len);
+    if (params.explain || !respond_etag(request, response, hash))
+        respond_answer(&view, answer, media, response);
 }
 
 /* --- terms --- */
@@ -119,10 +114,7 @@ void route_terms(struct server *server, struct worker_state *worker,
         respond_error(request, response, &err);
         return;
     }
-    if (!serving_acquire(server->serving, &served)) {
-        respond_problem(request, response, PROBLEM_NO_INDEX, NULL);
-        return;
-    }
+    if (!acquire_or_answer(server, request, 0, &served, response)) return;
     answer.generation = med_index_manifest(served.index)->number;
     answer.any = med_terms_any(served.index);
     code = med_terms_find(served.index, worker->searcher, answer.query, limit, worker->arena,

@@ -1,5 +1,6 @@
 #include "service/search_params.h"
 
+#include "common/hash.h"
 #include "common/limits.h"
 #include "common/unicode.h"
 #include "service/suggest.h"
@@ -309,6 +310,28 @@ static enum med_code set_facet_limit(struct search_params *p, struct med_str v, 
     return whole(v, 1, FACET_VALUES_MAX, &p->request.facet_values, err);
 }
 
+static enum med_code set_tokens(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    unsigned long long n;
+    if (!med_str_to_u64(v, &n) || n < 1 || n > MED_TOKENS_MAX)
+        return wrong(err, "a whole number from 1 to 1000000000", v);
+    p->max_tokens = n;
+    return MED_OK;
+}
+
+static enum med_code set_cursor(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    if (v.len == 0) return wrong(err, "the next_cursor of an answer", v);
+    p->cursor = v;
+    return MED_OK;
+}
+
+static enum med_code set_form(struct search_params *p, struct med_str v, struct med_err *err)
+{
+    p->form_given = true;
+    return media_parse(v, MEDIA_ANSWERS, &p->form, err);
+}
+
 /* --- the table --- */
 
 static const struct param_row rows[] = {
@@ -319,6 +342,9 @@ static const struct param_row rows[] = {
     {"mode", false, JSON_TEXT, "a word", set_mode},
     {"group_by", false, JSON_TEXT, "a word", set_group_by},
     {"response_format", false, JSON_TEXT, "a word", set_format},
+    {"max_tokens", false, JSON_NUMBER, "a whole number", set_tokens},
+    {"cursor", false, JSON_TEXT, "text", set_cursor},
+    {"format", false, JSON_TEXT, "a word", set_form},
     {"fusion", false, JSON_TEXT, "a word", set_fusion},
     {"fusion_weight", false, JSON_NUMBER, "a number", set_weight},
     {"authority_weight", false, JSON_NUMBER, "a number", set_authority},
@@ -377,21 +403,26 @@ static enum med_code unknown(struct med_str name, struct med_err *err)
         return med_fail(err, MED_E_USAGE, "unknown parameter \"%.*s\"; did you mean \"%s\"?", len,
             name.ptr ? name.ptr : "", near);
     return med_fail(err, MED_E_USAGE,
-        "unknown parameter \"%.*s\"; known are query, limit, offset, mode, group_by, "
-        "response_format, fusion, fusion_weight, authority_weight, explain, expand, sort, facets, "
+        "unknown parameter \"%.*s\"; known are query, limit, offset, cursor, mode, "
+        "group_by, response_format, max_tokens, format, fusion, fusion_weight, authority_weight, "
+        "explain, expand, sort, facets, "
         "facet_limit, year, source, evidence, type, journal, language, mesh, retracted, "
         "exclude_retracted, has_abstract",
         len, name.ptr ? name.ptr : "");
 }
 
+static uint32_t seen_bit(const struct param_row *row)
+{
+    return row->set == set_query ? 1 : 1u << (row - rows); /* q and query are one */
+}
+
 static enum med_code apply(struct search_params *params, const struct param_row *row,
     struct med_str value, struct med_err *err)
 {
-    size_t at = (size_t)(row - rows);
-    if (row->set == set_query) at = 0; /* q and query are one */
-    if (params->seen & 1u << at)
-        return med_fail(err, MED_E_INVALID, "%s is given twice", rows[at].name);
-    params->seen |= 1u << at;
+    if (params->seen & seen_bit(row))
+        return med_fail(
+            err, MED_E_INVALID, "%s is given twice", row->set == set_query ? "query" : row->name);
+    params->seen |= seen_bit(row);
     enum med_code code = row->set(params, value, err);
     if (code) med_err_prefix(err, "%s", row->name);
     return code;
@@ -458,7 +489,7 @@ static char separator_of(const struct param_row *row)
 }
 
 static enum med_code apply_member(struct search_params *params, const struct med_json *member,
-    bool in_filters, struct med_arena *arena, struct med_err *err)
+    bool in_filters, bool is_default, struct med_arena *arena, struct med_err *err)
 {
     struct med_str name = med_str_of(med_json_key(member)), text;
     const struct param_row *row = find(name);
@@ -471,6 +502,7 @@ static enum med_code apply_member(struct search_params *params, const struct med
     if (!(row->json_types & 1u << type))
         return med_fail(err, MED_E_INVALID, "%s: %s expected, not %s", row->name, row->expects,
             med_json_type_name(type));
+    if (is_default && params->seen & seen_bit(row)) return MED_OK;
     enum med_code code = value_text(member, separator_of(row), arena, &text, err);
     if (code) {
         med_err_prefix(err, "%s", row->name);
@@ -479,18 +511,30 @@ static enum med_code apply_member(struct search_params *params, const struct med
     return apply(params, row, text, err);
 }
 
-enum med_code search_params_member(struct search_params *params, const struct med_json *member,
+static enum med_code member(struct search_params *params, const struct med_json *m, bool is_default,
     struct med_arena *arena, struct med_err *err)
 {
-    if (!med_str_eq(med_str_of(med_json_key(member)), MED_STR("filters")))
-        return apply_member(params, member, false, arena, err);
-    if (med_json_type(member) != MED_JSON_OBJECT)
+    if (!med_str_eq(med_str_of(med_json_key(m)), MED_STR("filters")))
+        return apply_member(params, m, false, is_default, arena, err);
+    if (med_json_type(m) != MED_JSON_OBJECT)
         return med_fail(err, MED_E_INVALID, "filters: an object expected, not %s",
-            med_json_type_name(med_json_type(member)));
+            med_json_type_name(med_json_type(m)));
     enum med_code code = MED_OK;
-    for (const struct med_json *f = med_json_first(member); f && !code; f = med_json_next(f))
-        code = apply_member(params, f, true, arena, err);
+    for (const struct med_json *f = med_json_first(m); f && !code; f = med_json_next(f))
+        code = apply_member(params, f, true, is_default, arena, err);
     return code;
+}
+
+enum med_code search_params_member(struct search_params *params, const struct med_json *m,
+    struct med_arena *arena, struct med_err *err)
+{
+    return member(params, m, false, arena, err);
+}
+
+enum med_code search_params_defaults(struct search_params *params, const struct med_json *m,
+    struct med_arena *arena, struct med_err *err)
+{
+    return member(params, m, true, arena, err);
 }
 
 enum med_code search_params_json(struct search_params *params, const struct med_json *root,
@@ -505,8 +549,68 @@ enum med_code search_params_json(struct search_params *params, const struct med_
     return code;
 }
 
-static enum med_code check_window(const struct med_search_request *r, struct med_err *err)
+/* What decides which results there are and in which order, as one line. */
+static void canonical_ranking(const struct search_params *params, struct med_buf *out)
 {
+    const struct med_search_request *r = &params->request;
+    const struct med_search_filter *f = &r->filter;
+    med_buf_printf(out, "%d %d %d %.17g %.17g %u %u %u %u %u %u %d %d ", (int)r->mode,
+        (int)r->fusion, (int)r->group, r->fusion_weight, r->authority_weight, f->year_min,
+        f->year_max, f->source_mask, f->evidence_mask, f->flags_all, f->flags_none, (int)r->sort,
+        r->expand);
+    const struct med_str_list *lists[] = {&f->types, &f->journals, &f->languages, &f->mesh};
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
+        for (size_t i = 0; i < lists[l]->count; i++) {
+            med_buf_append_str(out, lists[l]->items[i]);
+            med_buf_putc(out, ';');
+        }
+        med_buf_putc(out, ' ');
+    }
+    med_buf_append_str(out, params->about);
+    med_buf_putc(out, ' ');
+    med_buf_append_str(out, r->query);
+}
+
+static uint64_t fingerprint(const struct search_params *params)
+{
+    struct med_buf text;
+    med_buf_init(&text, MED_MIB);
+    canonical_ranking(params, &text);
+    uint64_t hash = med_hash64(text.data, text.len);
+    med_buf_free(&text);
+    return hash;
+}
+
+void search_params_cursor(const struct search_params *params, uint64_t generation, uint32_t offset,
+    char ret_text[CURSOR_TEXT_MAX + 1])
+{
+    cursor_write(
+        &(struct cursor){
+            .generation = generation, .fingerprint = fingerprint(params), .offset = offset},
+        ret_text);
+}
+
+static enum med_code check_window(struct search_params *params, struct med_err *err)
+{
+    struct med_search_request *r = &params->request;
+    struct cursor cursor;
+    if (params->cursor.len) {
+        if (r->offset)
+            return med_fail(err, MED_E_INVALID,
+                "cursor and offset: give one of them; a cursor holds the place");
+        if (!cursor_read(params->cursor, &cursor))
+            return med_fail(
+                err, MED_E_INVALID, "cursor: this is not the next_cursor of an answer, unchanged");
+        if (cursor.fingerprint != fingerprint(params))
+            return med_fail(err, MED_E_INVALID,
+                "cursor: it belongs to another request; send it with the same query, filters and "
+                "ranking, or begin without it");
+        if (cursor.offset >= MED_POOL_DEPTH_MAX)
+            return med_fail(err, MED_E_INVALID, "cursor: it lies behind the last page");
+        r->offset = cursor.offset;
+        params->generation = cursor.generation;
+        if (r->limit > MED_POOL_DEPTH_MAX - r->offset) r->limit = MED_POOL_DEPTH_MAX - r->offset;
+    }
     if ((uint64_t)r->offset + r->limit <= MED_POOL_DEPTH_MAX) return MED_OK;
     return med_fail(err, MED_E_INVALID, "offset + limit may be at most %d; narrow the search",
         MED_POOL_DEPTH_MAX);
@@ -523,7 +627,7 @@ enum med_code search_params_finish(struct search_params *params, struct med_err 
             r->query.len, MED_QUERY_BYTES_MAX);
     if (!med_utf8_valid(r->query.ptr, r->query.len))
         return med_fail(err, MED_E_INVALID, "query is not valid UTF-8");
-    return check_window(r, err);
+    return check_window(params, err);
 }
 
 enum med_code search_params_window(struct search_params *params, struct med_err *err)
@@ -533,25 +637,13 @@ enum med_code search_params_window(struct search_params *params, struct med_err 
         return med_fail(err, MED_E_INVALID, "query has no place here: the document is the query");
     if (r->facet_mask || r->sort != MED_SORT_RELEVANCE)
         return med_fail(err, MED_E_INVALID, "facets and sort have no place here");
-    return check_window(r, err);
+    return check_window(params, err);
 }
 
 void search_params_canonical(const struct search_params *params, struct med_buf *out)
 {
     const struct med_search_request *r = &params->request;
-    const struct med_search_filter *f = &r->filter;
-    med_buf_printf(out, "%d %d %d %u %u %.17g %.17g %u %u %u %u %u %u %d %d ", (int)r->mode,
-        (int)r->fusion, (int)r->group, r->limit, r->offset, r->fusion_weight, r->authority_weight,
-        f->year_min, f->year_max, f->source_mask, f->evidence_mask, f->flags_all, f->flags_none,
-        params->detailed, params->explain);
-    med_buf_printf(out, "%d %u %u %d ", (int)r->sort, r->facet_mask, r->facet_values, r->expand);
-    const struct med_str_list *lists[] = {&f->types, &f->journals, &f->languages, &f->mesh};
-    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
-        for (size_t i = 0; i < lists[l]->count; i++) {
-            med_buf_append_str(out, lists[l]->items[i]);
-            med_buf_putc(out, ';');
-        }
-        med_buf_putc(out, ' ');
-    }
-    med_buf_append_str(out, r->query);
+    med_buf_printf(out, "%u %u %d %d %u %u %llu ", r->limit, r->offset, params->detailed,
+        params->explain, r->facet_mask, r->facet_values, (unsigned long long)params->max_tokens);
+    canonical_ranking(params, out);
 }

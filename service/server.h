@@ -6,6 +6,7 @@
 #include "service/answer.h"
 #include "service/gate.h"
 #include "service/http_server.h"
+#include "service/media.h"
 #include "service/metrics.h"
 #include "service/serving.h"
 
@@ -36,20 +37,6 @@ struct worker_state {
 struct http_app router_app(struct server *server);
 
 /* --- answers --- */
-enum media {
-    MEDIA_JSON,
-    MEDIA_TEXT,
-    MEDIA_MARKDOWN,
-    MEDIA_METRICS,
-    MEDIA_RIS,
-    MEDIA_CSV,
-    MEDIA_HTML,
-    MEDIA_CSS,
-    MEDIA_JS,
-    MEDIA_SVG,
-    MEDIA_COUNT
-};
-const char *media_type(enum media media); /* "application/json" */
 /* The best of the offered kinds (a mask, 1 << enum media) for the Accept field; false: none.
  * Without the field, JSON where it is offered. */
 bool media_choose(const struct http_request *request, unsigned offered, enum media *ret_media);
@@ -61,6 +48,14 @@ void respond_problem(const struct http_request *request, struct http_response *r
 /* The same for an error code. */
 void respond_error(
     const struct http_request *request, struct http_response *response, const struct med_err *err);
+/* The form of a search answer: format=, or what Accept prefers. */
+enum media media_of(const struct http_request *request, const struct search_params *params);
+/* Status and headers of a search answer, for forms that have no place for them. */
+void respond_answer(const struct view *view, const struct med_answer *answer, enum media media,
+    struct http_response *response);
+/* A reference to a generation (0 = the newest); false: the problem is the answer. */
+bool acquire_or_answer(struct server *server, const struct http_request *request,
+    uint64_t generation, struct served *ret_served, struct http_response *response);
 /* Sets the ETag; true: the client has it, and the answer became 304. */
 bool respond_etag(
     const struct http_request *request, struct http_response *response, struct med_hash128 hash);

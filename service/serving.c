@@ -13,14 +13,22 @@
 #define POLL_MS 1000
 #define RETRY_S 30 /* a generation that failed is tried again after this */
 
+/* A generation that was served before. */
+struct kept {
+    struct med_index *index;
+    uint64_t until_ns;
+};
+
 struct serving {
     char path[MED_PATH_MAX];
+    uint64_t keep_s;
     struct med_data *data; /* these two: opened once, by the constructor or the poller */
     struct med_store *store;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t wake;
     bool stopping;
     struct med_index *index;
+    struct kept kept[SERVING_KEPT_MAX]; /* the latest first; the others are NULL */
     struct serving_status status;
     pthread_t poller;
     bool poller_runs;
@@ -52,21 +60,48 @@ static void describe(const struct med_index *index, struct serving_status *statu
     status->failure[0] = '\0';
 }
 
+/* Keeps what was served until now, and returns what nobody may keep any longer, or NULL. Under the
+ * mutex. */
+static struct med_index *keep(struct serving *s, struct med_index *old)
+{
+    if (s->keep_s == 0) return old;
+    struct med_index *last = s->kept[SERVING_KEPT_MAX - 1].index;
+    memmove(s->kept + 1, s->kept, (SERVING_KEPT_MAX - 1) * sizeof *s->kept);
+    s->kept[0] = (struct kept){.index = old, .until_ns = med_now_ns() + s->keep_s * 1000000000ull};
+    return last;
+}
+
+/* Closes those whose time is over. */
+static void drop_expired(struct serving *s)
+{
+    struct med_index *expired[SERVING_KEPT_MAX] = {NULL};
+    uint64_t now = med_now_ns();
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < SERVING_KEPT_MAX; i++) {
+        if (!s->kept[i].index || s->kept[i].until_ns > now) continue;
+        expired[i] = s->kept[i].index;
+        s->kept[i].index = NULL;
+    }
+    pthread_mutex_unlock(&s->mutex);
+    for (size_t i = 0; i < SERVING_KEPT_MAX; i++) med_index_release(&expired[i]);
+}
+
 /* Opens and verifies the current generation and puts it in place. */
 static enum med_code load(struct serving *s, struct med_err *err)
 {
-    struct med_index *fresh = NULL, *old;
+    struct med_index *fresh = NULL, *old, *dropped;
     enum med_code code = open_store(s, err);
     if (!code) code = med_index_open(s->data, s->store, 0, true, &fresh, err);
     if (code) return code;
     pthread_mutex_lock(&s->mutex);
     old = s->index;
+    dropped = old ? keep(s, old) : NULL;
     s->index = fresh;
     describe(fresh, &s->status);
     if (old) s->status.swaps++;
     struct serving_status now = s->status;
     pthread_mutex_unlock(&s->mutex);
-    if (old) med_index_release(&old);
+    if (dropped) med_index_release(&dropped);
     med_log(MED_LOG_INFO, "generation", "serving generation %llu: %llu documents, %llu passages",
         (unsigned long long)now.generation, (unsigned long long)now.documents,
         (unsigned long long)now.passages);
@@ -118,6 +153,7 @@ static void *poller_main(void *arg)
         }
         if (s->stopping) break;
         pthread_mutex_unlock(&s->mutex);
+        drop_expired(s);
         look(s);
         pthread_mutex_lock(&s->mutex);
     }
@@ -125,11 +161,12 @@ static void *poller_main(void *arg)
     return NULL;
 }
 
-enum med_code serving_new(
-    const char *data_path, bool wait, struct serving **ret_serving, struct med_err *err)
+enum med_code serving_new(const char *data_path, bool wait, uint64_t keep_s,
+    struct serving **ret_serving, struct med_err *err)
 {
     struct serving *s = med_calloc(1, sizeof *s);
     if (!s) return med_fail(err, MED_E_NOMEM, "out of memory for the server");
+    s->keep_s = keep_s;
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->wake, NULL);
     enum med_code code = MED_OK;
@@ -164,6 +201,7 @@ void serving_free(struct serving **serving)
     pthread_mutex_unlock(&s->mutex);
     if (s->poller_runs) pthread_join(s->poller, NULL);
     med_index_release(&s->index);
+    for (size_t i = 0; i < SERVING_KEPT_MAX; i++) med_index_release(&s->kept[i].index);
     if (s->store) med_store_close(&s->store);
     if (s->data) med_data_close(&s->data);
     pthread_cond_destroy(&s->wake);
@@ -171,14 +209,18 @@ void serving_free(struct serving **serving)
     med_free(s);
 }
 
-bool serving_acquire(struct serving *s, struct served *ret_served)
+bool serving_acquire(struct serving *s, uint64_t generation, struct served *ret_served)
 {
     pthread_mutex_lock(&s->mutex);
-    bool there = s->index != NULL;
-    if (there)
-        *ret_served = (struct served){.store = s->store, .index = med_index_retain(s->index)};
+    struct med_index *found = s->index;
+    if (found && generation && med_index_manifest(found)->number != generation) found = NULL;
+    for (size_t i = 0; i < SERVING_KEPT_MAX && generation && !found; i++) {
+        struct med_index *kept = s->kept[i].index;
+        if (kept && med_index_manifest(kept)->number == generation) found = kept;
+    }
+    if (found) *ret_served = (struct served){.store = s->store, .index = med_index_retain(found)};
     pthread_mutex_unlock(&s->mutex);
-    return there;
+    return found != NULL;
 }
 
 void serving_release(struct served *served)

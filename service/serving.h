@@ -2,17 +2,21 @@
  *
  * One thread looks at CURRENT every second. A new generation is opened and verified beside the old
  * one, off the query path, and only then put in its place; requests that hold the old one finish on
- * it. When anything is wrong the old one stays, and the reason shows in serving_status. */
+ * it, and it stays open for cursors: the last SERVING_KEPT_MAX, each for keep_s seconds. They are
+ * mapped files that nobody reads, so they cost address space and disk, and prune leaves them alone.
+ * When anything is wrong the old one stays, and the reason shows in serving_status. */
 #pragma once
 
 #include "index/search.h"
+
+#define SERVING_KEPT_MAX 3u
 
 struct serving;
 
 /* wait: nothing to serve yet is fine. Otherwise MED_E_NOT_FOUND, MED_E_NO_INDEX, MED_E_CORRUPT, ...
  */
-enum med_code serving_new(
-    const char *data_path, bool wait, struct serving **ret_serving, struct med_err *err) MED_CHECK;
+enum med_code serving_new(const char *data_path, bool wait, uint64_t keep_s,
+    struct serving **ret_serving, struct med_err *err) MED_CHECK;
 /* After this nobody may hold an index of it. */
 void serving_free(struct serving **serving);
 
@@ -20,8 +24,9 @@ struct served {
     struct med_store *store;
     struct med_index *index;
 };
-/* A reference to what is served now; false when nothing is. Any thread. */
-bool serving_acquire(struct serving *serving, struct served *ret_served);
+/* A reference to a generation: 0 = the newest; false when it is not open (any more). Generations
+ * that were served stay open for a while, so that readers can turn the page. Any thread. */
+bool serving_acquire(struct serving *serving, uint64_t generation, struct served *ret_served);
 void serving_release(struct served *served);
 
 struct serving_status {

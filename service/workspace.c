@@ -49,6 +49,25 @@ void workspace_close(struct workspace *w)
     if (w->data) med_data_close(&w->data);
 }
 
+enum media command_form(const struct options *options, const struct search_params *params)
+{
+    return params->form_given ? params->form : options->json ? MEDIA_JSON : MEDIA_TEXT;
+}
+
+enum med_code command_resume(
+    struct workspace *w, const struct search_params *params, struct med_err *err)
+{
+    if (!params->generation || med_index_manifest(w->index)->number == params->generation)
+        return MED_OK;
+    med_index_release(&w->index);
+    enum med_code code =
+        med_index_open(w->data, w->store, params->generation, true, &w->index, err);
+    if (code != MED_E_NOT_FOUND) return code;
+    return med_fail(err, MED_E_GONE,
+        "cursor: generation %llu is gone; search again without the cursor",
+        (unsigned long long)params->generation);
+}
+
 void say(const struct options *options, const char *fmt, ...)
 {
     if (options->quiet) return;

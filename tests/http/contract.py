@@ -137,7 +137,10 @@ class Contract:
             assert not content or "text/plain" in content, f"{where} without a body"
             return
         assert kind in content, f"{where} with {kind}, which is not declared"
-        if "json" in kind and "schema" in content[kind]:
+        if "x-lines" in content[kind]:
+            for line in answer.body.splitlines():
+                self.validate(json.loads(line), content[kind]["x-lines"], where)
+        elif "json" in kind and "schema" in content[kind]:
             self.validate(json.loads(answer.body), content[kind]["schema"], where)
 
     def check_problem(self, kind, answer, method, where):

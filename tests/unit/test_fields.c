@@ -251,9 +251,15 @@ static void a_value_that_no_document_has_is_named_with_near_ones(void **state)
     request.filter.mesh = one("Astma");
     struct med_answer *a = search_with(request);
     assert_int_equal(a->count, 0);
-    assert_int_equal(a->ranking->notice_count, 1);
+    assert_int_equal(a->ranking->notice_count, 2);
     assert_string_equal(a->ranking->notices[0].ptr,
         "no document has the MeSH heading \"Astma\"; near are \"Asthma\"");
+    request.filter.mesh = (struct med_str_list){0};
+    const struct med_ranking *rest = search_with(request)->ranking;
+    char hint[100];
+    snprintf(hint, sizeof hint, "0 results with mesh:Astma; %s%llu without it",
+        rest->total_exact ? "" : "at least ", (unsigned long long)rest->total);
+    assert_string_equal(a->ranking->notices[1].ptr, hint);
     a = search_with(ask("journal:Lancettt", MED_MODE_HYBRID));
     assert_int_equal(a->count, 0);
     assert_non_null(strstr(a->ranking->notices[0].ptr, "Lancet (London, England)"));
