@@ -111,6 +111,20 @@ class Cluster(unittest.TestCase):
                 self.assertEqual(security["capabilities"], {"drop": ["ALL"]}, name)
                 self.assertIn("memory", container["resources"]["limits"], name)
 
+    def test_commands_are_ones_that_the_program_has(self):
+        seen = 0
+        for _, pod in pods():
+            for container in containers(pod):
+                if "command" in container:
+                    for line in re.findall(r"\bmedicus (\w+.*?)(?:&&|$)", container["args"][0],
+                                           re.M):
+                        check_command(line.split())
+                        seen += 1
+                else:
+                    check_command(container["args"])
+                    seen += 1
+        self.assertGreaterEqual(seen, 5)
+
     def test_probes_volumes_and_claims_fit_together(self):
         claims = {t["metadata"]["name"] for _, t in objects() if t["kind"].endswith("Claim")}
         for name, pod in pods():

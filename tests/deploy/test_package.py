@@ -6,7 +6,9 @@ import unittest
 from support import ROOT, temp_folder
 
 MINUTES = 15 * 60
-INSIDE = ("/usr/bin/medicus", "/lib/systemd/system/medicus.service", "/etc/default/medicus",
+INSIDE = ("/usr/bin/medicus", "/lib/systemd/system/medicus.service",
+          "/lib/systemd/system/medicus-ingest.service", "/lib/systemd/system/medicus-backup.timer",
+          "/etc/default/medicus",
           "/usr/share/man/man1/medicus.1.gz", "/usr/share/bash-completion/completions/medicus",
           "/usr/share/zsh/vendor-completions/_medicus",
           "/usr/share/fish/vendor_completions.d/medicus.fish")
@@ -28,6 +30,7 @@ class Package(unittest.TestCase):
             scripts = subprocess.run(["dpkg-deb", "--ctrl-tarfile", package], check=True,
                                      capture_output=True).stdout
             self.assertIn(b"deb-systemd-helper enable 'medicus.service'", scripts)
+            self.assertNotIn(b"medicus-ingest", scripts)
             # A first upload to Debian would close a request for it; this package is not uploaded.
             lint = subprocess.run(["lintian", "--fail-on", "error,warning", "--suppress-tags",
                                    "initial-upload-closes-no-bugs", package], text=True,
