@@ -1,5 +1,8 @@
 """MCP: every revision's handshake, tools, resources and mistakes, over HTTP and over stdio."""
+import copy
 import json
+import os
+import random
 import subprocess
 import unittest
 
@@ -604,6 +607,75 @@ class Stdio(unittest.TestCase):
                 self.assertEqual(json.loads(process.stdout.readline())["id"], i)
             process.stdin.close()
             self.assertEqual(process.wait(HANG), 0)
+
+    def test_mutated_messages_get_one_answer_each(self):
+        """Valid requests with values replaced, removed and added at random places."""
+        seed = int(os.environ.get("MEDICUS_SEED", "20261122"))
+        print(f"MEDICUS_SEED={seed}")
+        rng = random.Random(seed)
+        values = (None, True, 0, -1, 1.5, 1e300, 2 ** 53, "", "a", "\u00e9" * 50, [], [[]], {},
+                  {"a": {}}, "pmid:990000101", "search", MODERN, "9" * 300, ["x"] * 40)
+        tools = (("search", {"query": "gout", "limit": 2, "filters": {"year": "2010..",
+                                                                      "mesh": ["Gout"]}}),
+                 ("fetch", {"id": "pmid:990000101", "sections": ["abstract"], "max_tokens": 50}),
+                 ("similar", {"id": "pmid:990000101", "filters": {"retracted": "only"}}),
+                 ("terms", {"query": "SGLT2", "limit": 1}))
+        requests = [("tools/call", {"name": n, "arguments": a}) for n, a in tools] + [
+            ("initialize", {"protocolVersion": LEGACY[1], "capabilities": {}}), ("ping", {}),
+            ("server/discover", {}), ("tools/list", {}), ("prompts/list", {"cursor": "x"}),
+            ("resources/read", {"uri": "medicus://document/pmid:990000101"}),
+            ("prompts/get", {"name": "appraise_document", "arguments": {"id": "a"}}),
+            ("completion/complete", {"ref": {"type": "ref/prompt", "name": "overview_of_topic"},
+                                     "argument": {"name": "topic", "value": "s"}})]
+
+        def some():
+            return copy.deepcopy(rng.choice(values))
+
+        def mutate(node):
+            """Changes one place below the node."""
+            while True:
+                keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+                if not keys:
+                    return
+                key = rng.choice(keys)
+                if isinstance(node[key], (dict, list)) and rng.random() < 0.7:
+                    node = node[key]
+                    continue
+                what = rng.random()
+                if what < 0.6:
+                    node[key] = some()
+                elif what < 0.8:
+                    del node[key]
+                elif isinstance(node, dict):
+                    node[rng.choice(("x", "query", "_meta", "id"))] = some()
+                return
+
+        sent = []
+        for number in range(3000):
+            method, params = copy.deepcopy(rng.choice(requests))
+            value = (modern if rng.random() < 0.5 else message)(method, params, number)
+            value = copy.deepcopy(value)
+            for _ in range(rng.randrange(3)):
+                mutate(value)
+            sent.append(value)
+        answers = self.talk(*sent)
+        expected = [v for v in sent if not ("id" not in v and v.get("jsonrpc") == "2.0" and
+                                            isinstance(v.get("method"), str) and
+                                            isinstance(v.get("params", {}), dict))]
+        self.assertEqual(len(answers), len(expected))
+        for value, answer in zip(expected, answers):
+            self.assertEqual(answer["jsonrpc"], "2.0")
+            self.assertEqual(("result" in answer) + ("error" in answer), 1, answer)
+            if "result" in answer:
+                self.assertEqual(answer["id"], value["id"])
+                content = answer["result"].get("content")
+                if content and not answer["result"]["isError"]:
+                    name = value["params"]["name"]
+                    validate(answer["result"]["structuredContent"], schema_of(name), {})
+            else:
+                self.assertIn(answer["error"]["code"],
+                              (PARSE, REQUEST, METHOD, PARAMS, VERSION, -32002))
+                self.assertTrue(answer["error"]["message"])
 
     def test_it_needs_a_data_folder_with_an_index(self):
         with temp_folder() as empty:
