@@ -27,10 +27,10 @@ class Package(unittest.TestCase):
                                     capture_output=True).stdout
             for path in INSIDE:
                 self.assertIn(f" .{path}\n", listed)
-            scripts = subprocess.run(["dpkg-deb", "--ctrl-tarfile", package], check=True,
-                                     capture_output=True).stdout
-            self.assertIn(b"deb-systemd-helper enable 'medicus.service'", scripts)
-            self.assertNotIn(b"medicus-ingest", scripts)
+            script = subprocess.run(["dpkg-deb", "-I", package, "postinst"], text=True, check=True,
+                                    capture_output=True).stdout
+            self.assertIn("deb-systemd-helper enable 'medicus.service'", script)
+            self.assertNotIn("medicus-ingest", script)
             # A first upload to Debian would close a request for it; this package is not uploaded.
             lint = subprocess.run(["lintian", "--fail-on", "error,warning", "--suppress-tags",
                                    "initial-upload-closes-no-bugs", package], text=True,
