@@ -1,7 +1,7 @@
 #include "service/gate.h"
 
 static const char *const known_methods[] = {
-    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"};
+    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "QUERY"};
 
 static int hex_digit(char c)
 {

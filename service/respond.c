@@ -120,3 +120,11 @@ bool query_true(struct med_str value)
 {
     return value.len == 0 || med_str_eq(value, MED_STR("true")) || med_str_eq(value, MED_STR("1"));
 }
+
+enum med_code query_bool(struct med_str name, struct med_str value, bool *ret, struct med_err *err)
+{
+    *ret = query_true(value);
+    if (*ret || med_str_eq(value, MED_STR("false")) || med_str_eq(value, MED_STR("0")))
+        return MED_OK;
+    return med_fail(err, MED_E_INVALID, MED_STR_FMT ": true or false expected", MED_STR_ARG(name));
+}

@@ -79,7 +79,7 @@ static enum med_code read_document(const struct http_request *r, struct med_aren
         else if (med_str_eq(name, MED_STR("max_tokens")))
             code = set_tokens(&d->params, value, err);
         else if (med_str_eq(name, MED_STR("pretty")))
-            d->pretty = query_true(value);
+            code = query_bool(name, value, &d->pretty, err);
         else
             code = unknown_parameter(name, known, sizeof known / sizeof *known, err);
     }
@@ -218,7 +218,7 @@ static enum med_code read_fetch_query(
     enum med_code code = query_pairs(r->query, arena, &pairs, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         if (med_str_eq(pairs[i].name, MED_STR("pretty")))
-            *ret_pretty = query_true(pairs[i].value);
+            code = query_bool(pairs[i].name, pairs[i].value, ret_pretty, err);
         else
             code = unknown_parameter(pairs[i].name, known, 1, err);
     }

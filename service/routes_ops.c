@@ -25,6 +25,27 @@ static bool asks_for(const struct http_request *r, struct med_str name)
     return false;
 }
 
+/* Every parameter has one of the values that asks_for tells apart. */
+static bool flags_are_known(const struct http_request *r, struct http_response *response)
+{
+    struct med_str rest = r->query;
+    struct med_err err = {0};
+    for (size_t at = 0, end; at < rest.len; at = end + 1) {
+        bool set;
+        for (end = at; end < rest.len && rest.ptr[end] != '&';) end++;
+        struct med_str pair = med_str_sub(rest, at, end);
+        const char *equals = pair.len ? memchr(pair.ptr, '=', pair.len) : NULL;
+        size_t name_len = equals ? (size_t)(equals - pair.ptr) : pair.len;
+        struct med_str name = med_str_sub(pair, 0, name_len);
+        if (!equals || !med_str_eq(name, MED_STR("verbose"))) continue;
+        err.code = query_bool(name, med_str_sub(pair, name_len + 1, pair.len), &set, &err);
+        if (!err.code) continue;
+        respond_error(r, response, &err);
+        return false;
+    }
+    return true;
+}
+
 static enum media json_or_text(const struct http_request *r)
 {
     enum media media = MEDIA_JSON;
@@ -76,6 +97,7 @@ void route_readyz(
     struct server *server, const struct http_request *request, struct http_response *response)
 {
     struct serving_status status;
+    if (!flags_are_known(request, response)) return;
     serving_status(server->serving, &status);
     bool trusted = request->caller.trusted;
     if (status.generation == 0) {

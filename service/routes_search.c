@@ -13,7 +13,7 @@ static enum med_code read_query_string(const struct http_request *r, bool is_pos
     enum med_code code = query_pairs(r->query, arena, &pairs, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         if (med_str_eq(pairs[i].name, MED_STR("pretty")))
-            *ret_pretty = query_true(pairs[i].value);
+            code = query_bool(pairs[i].name, pairs[i].value, ret_pretty, err);
         else if (is_post)
             code = med_fail(err, MED_E_USAGE,
                 "unknown parameter \"%.*s\": with POST, parameters belong into the body",

@@ -23,7 +23,7 @@ static enum med_code read_similar(const struct http_request *r, struct med_arena
     enum med_code code = query_pairs(r->query, arena, &pairs, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         if (med_str_eq(pairs[i].name, MED_STR("pretty")))
-            *ret_pretty = query_true(pairs[i].value);
+            code = query_bool(pairs[i].name, pairs[i].value, ret_pretty, err);
         else
             code = search_params_set(params, pairs[i].name, pairs[i].value, err);
     }
@@ -79,7 +79,8 @@ static enum med_code read_terms(const struct http_request *r, struct med_arena *
         if (med_str_eq(name, MED_STR("q")) || med_str_eq(name, MED_STR("query"))) {
             *ret_text = med_str_trim(value);
         } else if (med_str_eq(name, MED_STR("pretty"))) {
-            *ret_pretty = query_true(value);
+            code = query_bool(name, value, ret_pretty, err);
+            if (code) return code;
         } else if (med_str_eq(name, MED_STR("limit"))) {
             if (!med_str_to_u64(value, &n) || n < 1 || n > MED_TERMS_LIMIT_MAX)
                 return med_fail(err, MED_E_INVALID, "limit: a whole number from 1 to %d expected",

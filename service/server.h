@@ -68,6 +68,9 @@ enum med_code query_pairs(struct med_str query, struct med_arena *arena,
     struct query_pair **ret_pairs, size_t *ret_count, struct med_err *err) MED_CHECK;
 /* "", "true" and "1" are true. */
 bool query_true(struct med_str value);
+/* The same, strictly: "false" and "0" are false, anything else is MED_E_INVALID. */
+enum med_code query_bool(
+    struct med_str name, struct med_str value, bool *ret, struct med_err *err) MED_CHECK;
 
 /* --- routes --- */
 void route_search(struct server *server, struct worker_state *worker,
