@@ -1,12 +1,11 @@
 /* See update.h. The base generation is opened once and then turned, in memory, into the state to
  * come (`next`): its segments get new patches, the new segment is put behind them. Every later step
  * looks at that state with the accessors that searches use. */
-#include "index/update.h"
+#include "index/updating.h"
 
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
-#include "index/builder.h"
 #include "index/gate.h"
 #include "index/works.h"
 
@@ -18,23 +17,6 @@
 #define GENERATIONS_KEPT_DEFAULT 3
 
 enum fate { FATE_ADDED, FATE_SAME, FATE_CHANGED }; /* of a document of the store */
-
-struct update {
-    struct build b; /* the pipeline of the new segment; owns lock, snapshot and arena */
-    struct med_build_options build_options;
-    const struct med_update_options *options;
-    struct med_index *next;
-    struct med_id_version *store; /* all live documents of the snapshot */
-    size_t store_count;
-    uint8_t *fates;          /* enum fate, parallel */
-    uint32_t base_count;     /* segments of the base */
-    uint64_t **gone;         /* per base segment: documents that die now; NULL = none */
-    uint64_t **dead;         /* per base segment: all dead ones, patched into `next` */
-    struct med_buf *patches; /* per segment of `next` */
-    struct med_buf overlay;
-    struct med_manifest manifest;
-    struct med_update_report report;
-};
 
 static double seconds_since(uint64_t start)
 {
@@ -335,6 +317,8 @@ static enum med_code write_notes(struct update *u, struct med_err *err)
     med_jw_kint(&w, "removed", (long long)r->changes.removed);
     med_jw_kint(&w, "analysed", (long long)r->analysed);
     med_jw_kint(&w, "encoded", (long long)r->encoded);
+    med_jw_kint(&w, "merged_segments", (long long)r->merged_segments);
+    med_jw_kint(&w, "copied", (long long)r->copied);
     med_jw_object_end(&w);
     med_jw_key(&w, "seconds");
     med_jw_object(&w);
@@ -343,6 +327,7 @@ static enum med_code write_notes(struct update *u, struct med_err *err)
     med_jw_kdouble(&w, "analyse", r->seconds.analyse);
     med_jw_kdouble(&w, "encode", r->seconds.encode);
     med_jw_kdouble(&w, "overlay", r->seconds.overlay);
+    med_jw_kdouble(&w, "merge", r->seconds.merge);
     med_jw_object_end(&w);
     med_jw_object_end(&w);
     enum med_code code = med_buf_status(&buf, err);
@@ -468,7 +453,9 @@ enum med_code med_update(struct med_data *data, struct med_store *store,
     if (!code) code = add_segment(&u, err);
     if (!code) code = make_overlay(&u, err);
     const struct med_changes *c = &u.report.changes;
-    bool any = c->added || c->changed || c->removed || u.report.overlay_changed;
+    bool any = c->added || c->changed || c->removed || u.report.overlay_changed ||
+               options->merge != MED_UPDATE_MERGE_DUE;
+    if (!code && any) code = update_merge(&u, err);
     if (!code && any) code = publish(&u, err);
     if (code && u.b.segment_dir[0]) {
         struct med_err ignored;

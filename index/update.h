@@ -6,6 +6,7 @@
  *   analyse, encode   documents that came, with the encoder there is
  *   works      classes of documents that span segments (works.h)
  *   overlay    from rows, statements and works of all segments, and the operator's list
+ *   merge      segments that have become many, or hold many dead documents (policy.h)
  *   gate, publish     as in a build
  *
  * Searches then give what a build of the same state with the same encoder and calibration would
@@ -16,7 +17,14 @@
 
 #include "index/build.h"
 
+enum med_update_merge {
+    MED_UPDATE_MERGE_DUE,  /* what the policy asks for (policy.h) */
+    MED_UPDATE_MERGE_ALL,  /* into one segment without dead documents; publishes in any case */
+    MED_UPDATE_MERGE_DEAD, /* what is due, and every segment with a dead document; the same */
+};
+
 struct med_update_options {
+    enum med_update_merge merge;
     unsigned threads;       /* 0 = all */
     size_t keep;            /* generations kept after publishing; 0 = 3 */
     int32_t reference_date; /* yyyymmdd that recency is counted from; 0 = today */
@@ -34,13 +42,14 @@ struct med_update_report {
     uint64_t generation, doc_count, chunk_count;
     struct med_changes changes;
     bool overlay_changed;
-    uint64_t analysed, encoded; /* documents; passages */
-    uint64_t segments, dead;    /* of the generation; documents that its segments still carry */
+    uint64_t analysed, encoded;       /* documents; passages */
+    uint64_t merged_segments, copied; /* how many went into others; passages that were copied */
+    uint64_t segments, dead; /* of the generation; documents that its segments still carry */
     double dead_share, unknown_rate; /* of documents; of words in the whole index */
     uint64_t new_bytes;              /* written for this generation */
     struct med_gate_report gate;
     struct {
-        double plan, losses, analyse, encode, overlay, verify, total;
+        double plan, losses, analyse, encode, overlay, merge, verify, total;
     } seconds;
 };
 /* MED_E_NO_INDEX: there is no generation to start from; MED_E_UNSUPPORTED: it was made with another

@@ -23,6 +23,8 @@ static void report_json(const struct med_update_report *r, struct med_buf *out)
     med_jw_kint(&w, "documents_analysed", (long long)r->analysed);
     med_jw_kint(&w, "passages_encoded", (long long)r->encoded);
     med_jw_kint(&w, "documents_reused", (long long)r->changes.same);
+    med_jw_kint(&w, "merged_segments", (long long)r->merged_segments);
+    med_jw_kint(&w, "passages_copied", (long long)r->copied);
     med_jw_kint(&w, "segments", (long long)r->segments);
     med_jw_kint(&w, "dead_documents", (long long)r->dead);
     med_jw_kint(&w, "new_bytes", (long long)r->new_bytes);
@@ -33,6 +35,7 @@ static void report_json(const struct med_update_report *r, struct med_buf *out)
     med_jw_kdouble(&w, "analyse", r->seconds.analyse);
     med_jw_kdouble(&w, "encode", r->seconds.encode);
     med_jw_kdouble(&w, "overlay", r->seconds.overlay);
+    med_jw_kdouble(&w, "merge", r->seconds.merge);
     med_jw_kdouble(&w, "verify", r->seconds.verify);
     med_jw_kdouble(&w, "total", r->seconds.total);
     med_jw_object_end(&w);
@@ -59,11 +62,14 @@ static void report_text(const struct med_update_report *r, struct med_buf *out)
         (unsigned long long)r->analysed, (unsigned long long)r->encoded,
         (unsigned long long)r->changes.same, (unsigned long long)r->segments,
         (unsigned long long)r->dead, (double)r->new_bytes / (double)MED_MIB);
+    if (r->merged_segments)
+        med_buf_printf(out, "%llu segments were merged, %llu passages copied\n",
+            (unsigned long long)r->merged_segments, (unsigned long long)r->copied);
     med_buf_printf(out,
-        "seconds: plan %.1f, losses %.1f, analyse %.1f, encode %.1f, overlay %.1f, verify %.1f, "
-        "total %.1f\n",
+        "seconds: plan %.1f, losses %.1f, analyse %.1f, encode %.1f, overlay %.1f, merge %.1f, "
+        "verify %.1f, total %.1f\n",
         r->seconds.plan, r->seconds.losses, r->seconds.analyse, r->seconds.encode,
-        r->seconds.overlay, r->seconds.verify, r->seconds.total);
+        r->seconds.overlay, r->seconds.merge, r->seconds.verify, r->seconds.total);
 }
 
 static enum med_code update(const struct options *options, struct workspace *w,

@@ -109,9 +109,10 @@ static void change_some(struct library *l, uint64_t count)
     FIXTURE_OK(med_batch_commit(&batch, &ok_err));
 }
 
-static void update(struct library *l, struct med_update_report *report)
+static void update(struct library *l, enum med_update_merge merge, struct med_update_report *report)
 {
-    struct med_update_options options = {.threads = 2, .reference_date = REFERENCE_DATE, .keep = 2};
+    struct med_update_options options = {
+        .merge = merge, .threads = 2, .reference_date = REFERENCE_DATE, .keep = 2};
     med_index_release(&l->f.index);
     FIXTURE_OK(med_update(l->f.data, l->f.store, &options, report, &ok_err));
     FIXTURE_OK(med_index_open(l->f.data, l->f.store, 0, true, &l->f.index, &ok_err));
@@ -388,7 +389,7 @@ static void run_history(uint64_t seed, bool lexical_only, int updates)
     for (int i = 0; i < updates; i++) {
         change_some(&l, med_rng_below(&l.rng, 30));
         if (med_rng_below(&l.rng, 2)) retract(&l);
-        update(&l, &report);
+        update(&l, MED_UPDATE_MERGE_DUE, &report);
         compare(&l);
     }
     library_close(&l);
@@ -403,10 +404,58 @@ static void updates_equal_a_fresh_build(void **state)
     for (int i = 0; i < rounds; i++) run_history(seed + (uint64_t)i, i % 3 == 2, 5);
 }
 
+/* The merged segment against the one of a fresh build: file by file the same bytes. */
+static void compare_segments(const struct med_index *a, const struct med_index *b)
+{
+    assert_int_equal(a->segment_count, 1);
+    const struct med_segment_ref *x = a->segments[0]->ref, *y = b->segments[0]->ref;
+    assert_int_equal(x->dead_doc_count, 0);
+    assert_int_equal(x->patch.size, 0);
+    assert_int_equal(x->file_count, y->file_count);
+    for (size_t i = 0; i < x->file_count; i++) {
+        assert_string_equal(x->files[i].name, y->files[i].name);
+        if (!med_hash128_eq(x->files[i].hash, y->files[i].hash))
+            fail_msg("%s of the merged segment differs", x->files[i].name);
+    }
+}
+
+static void merging_changes_no_answer(void **state)
+{
+    (void)state;
+    uint64_t seed = seed_of_run() + 1000;
+    int rounds = getenv("MEDICUS_SOAK") ? 30 : 2;
+    for (int round = 0; round < rounds; round++, seed++) {
+        struct library l;
+        struct med_update_report report;
+        print_message("MEDICUS_SEED=%llu\n", (unsigned long long)seed);
+        library_open(&l, seed);
+        begin_with_some(&l);
+        build(&l, round % 2);
+        for (int i = 0; i < 6; i++) {
+            static const enum med_update_merge modes[] = {MED_UPDATE_MERGE_DUE,
+                MED_UPDATE_MERGE_DUE, MED_UPDATE_MERGE_DEAD, MED_UPDATE_MERGE_ALL};
+            enum med_update_merge mode =
+                i == 5 ? MED_UPDATE_MERGE_ALL : modes[med_rng_below(&l.rng, 4)];
+            change_some(&l, i == 2 ? 150 : med_rng_below(&l.rng, 30));
+            if (med_rng_below(&l.rng, 2)) retract(&l);
+            update(&l, mode, &report);
+            if (mode != MED_UPDATE_MERGE_DUE) assert_int_equal(report.dead, 0);
+            assert_int_equal(report.analysed, report.changes.added + report.changes.changed);
+            if (mode == MED_UPDATE_MERGE_ALL) {
+                build_fresh(&l);
+                compare_segments(l.f.index, l.fresh);
+            }
+            compare(&l);
+        }
+        library_close(&l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(updates_equal_a_fresh_build),
+        cmocka_unit_test(merging_changes_no_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
