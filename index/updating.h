@@ -21,6 +21,6 @@ struct update {
     struct med_update_report report;
 };
 
-/* Merges what is due (or asked for) of u->next's segments: the merged ones take the place of theirs,
- * without patches. */
+/* Merges what is due (or asked for) of u->next's segments: the merged ones take the place of
+ * theirs, without patches. */
 enum med_code update_merge(struct update *u, struct med_err *err) MED_CHECK;
