@@ -17,19 +17,35 @@ function resolve(value) {
 /** Paragraphs and `code` of a description; every other character is text. */
 function prose(text) {
   if (!text) return null;
-  return h("div", { class: "prose" }, text.trim().split(/\n\s*\n/).map((part) =>
-    h("p", {}, inline(part.replace(/\s+/g, " ")))));
+  return h(
+    "div",
+    { class: "prose" },
+    text
+      .trim()
+      .split(/\n\s*\n/)
+      .map((part) => h("p", {}, inline(part.replace(/\s+/g, " ")))),
+  );
 }
 
 function inline(text) {
-  return (text || "").split("`").map((piece, i) => i % 2 ? h("code", {}, piece) : piece);
+  return (text || "").split("`").map((piece, i) => (i % 2 ? h("code", {}, piece) : piece));
 }
 
 function withCopy(text, label) {
-  return h("div", { class: "withbutton" },
+  return h(
+    "div",
+    { class: "withbutton" },
     h("pre", { tabindex: "0", role: "group", "aria-label": label }, text),
-    h("button", { type: "button", "aria-label": `Copy: ${label}`, onclick: (e) => copy(text, e.currentTarget) },
-      "Copy"));
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-label": `Copy: ${label}`,
+        onclick: (e) => copy(text, e.currentTarget),
+      },
+      "Copy",
+    ),
+  );
 }
 
 const pretty = (value) => JSON.stringify(value, null, 2);
@@ -64,38 +80,60 @@ function limits(schema) {
 function schemaTree(schema) {
   const { value: s } = resolve(schema);
   if (s.type === "array" && s.items) return schemaTree(s.items);
-  const parts = [...(s.oneOf || []), ...(s.anyOf || []), ...(s.allOf || [])].filter((p) => p.$ref || p.properties);
+  const parts = [...(s.oneOf || []), ...(s.anyOf || []), ...(s.allOf || [])].filter(
+    (p) => p.$ref || p.properties,
+  );
   if (!s.properties) return parts.length ? parts.map(schemaTree) : null;
   const needed = new Set(s.required || []);
-  return h("ul", {}, Object.entries(s.properties).map(([name, property]) => {
-    const { value } = resolve(property);
-    const line = [h("code", {}, name), " ", h("span", { class: "type small" },
-      [typeText(property), limits(property)].filter(Boolean).join("; ")),
-    needed.has(name) ? h("span", { class: "needed" }, " always") : null];
-    const text = property.description || value.description;
-    return h("li", {}, hasProperties(property) ? lazy(line, () => schemaTree(property)) : line,
-      text ? h("div", { class: "small" }, inline(text)) : null);
-  }));
+  return h(
+    "ul",
+    {},
+    Object.entries(s.properties).map(([name, property]) => {
+      const { value } = resolve(property);
+      const line = [
+        h("code", {}, name),
+        " ",
+        h(
+          "span",
+          { class: "type small" },
+          [typeText(property), limits(property)].filter(Boolean).join("; "),
+        ),
+        needed.has(name) ? h("span", { class: "needed" }, " always") : null,
+      ];
+      const text = property.description || value.description;
+      return h(
+        "li",
+        {},
+        hasProperties(property) ? lazy(line, () => schemaTree(property)) : line,
+        text ? h("div", { class: "small" }, inline(text)) : null,
+      );
+    }),
+  );
 }
 
 function hasProperties(schema) {
   const { value: s } = resolve(schema);
   if (s.type === "array" && s.items) return hasProperties(s.items);
-  return Boolean(s.properties) || [...(s.oneOf || []), ...(s.anyOf || [])].some((p) => resolve(p).value.properties);
+  return (
+    Boolean(s.properties) ||
+    [...(s.oneOf || []), ...(s.anyOf || [])].some((p) => resolve(p).value.properties)
+  );
 }
 
 function lazy(summary, make) {
   const details = h("details", {}, h("summary", {}, summary));
   details.addEventListener("toggle", () => {
-    if (details.open && details.children.length === 1) details.append(...[make()].flat(Infinity).filter(Boolean));
+    if (details.open && details.children.length === 1)
+      details.append(...[make()].flat(Infinity).filter(Boolean));
   });
   return details;
 }
 
 function schemaBlock(label, schema) {
   if (!schema || !hasProperties(schema)) return null;
-  return lazy([label, " ", h("span", { class: "small" }, typeText(schema))],
-    () => h("div", { class: "schema" }, schemaTree(schema)));
+  return lazy([label, " ", h("span", { class: "small" }, typeText(schema))], () =>
+    h("div", { class: "schema" }, schemaTree(schema)),
+  );
 }
 
 // --- one operation ---
@@ -111,9 +149,11 @@ function examples(content) {
     Object.entries(media.examples || {}).map(([name, ref]) => {
       const { value } = resolve(ref);
       const text = typeof value.value === "string" ? value.value : pretty(value.value);
-      return lazy([`Example: ${value.summary || name} `, h("span", { class: "small" }, type)],
-        () => withCopy(text, `example ${name}`));
-    }));
+      return lazy([`Example: ${value.summary || name} `, h("span", { class: "small" }, type)], () =>
+        withCopy(text, `example ${name}`),
+      );
+    }),
+  );
 }
 
 function parametersOf(item, operation) {
@@ -122,21 +162,57 @@ function parametersOf(item, operation) {
 
 function parameterList(parameters) {
   if (parameters.length === 0) return null;
-  return [h("h4", {}, "Parameters"), h("ul", { class: "fields" }, parameters.map((p) => h("li", {},
-    h("div", {}, h("code", {}, p.name), p.required ? h("span", { class: "needed" }, " required") : null,
-      h("div", { class: "type" }, p.in)),
-    h("div", {}, inline(p.description || resolve(p.schema).value.description || ""),
-      h("div", { class: "type" }, [typeText(p.schema), limits(p.schema)].filter(Boolean).join("; "))))))];
+  return [
+    h("h4", {}, "Parameters"),
+    h(
+      "ul",
+      { class: "fields" },
+      parameters.map((p) =>
+        h(
+          "li",
+          {},
+          h(
+            "div",
+            {},
+            h("code", {}, p.name),
+            p.required ? h("span", { class: "needed" }, " required") : null,
+            h("div", { class: "type" }, p.in),
+          ),
+          h(
+            "div",
+            {},
+            inline(p.description || resolve(p.schema).value.description || ""),
+            h(
+              "div",
+              { class: "type" },
+              [typeText(p.schema), limits(p.schema)].filter(Boolean).join("; "),
+            ),
+          ),
+        ),
+      ),
+    ),
+  ];
 }
 
 function responseList(operation) {
   const rows = Object.entries(operation.responses).map(([status, ref]) => {
     const { value } = resolve(ref);
     const types = Object.keys(value.content || {});
-    return h("li", {}, h("div", {}, h("code", {}, status)),
-      h("div", {}, inline(value.description), types.length ? h("div", { class: "type" }, types.join(", ")) : null,
-        status[0] === "2" ? Object.values(value.content || {}).map((m) => schemaBlock("Fields", m.schema)) : null,
-        status[0] === "2" || status === "400" || status === "404" ? examples(value.content) : null));
+    return h(
+      "li",
+      {},
+      h("div", {}, h("code", {}, status)),
+      h(
+        "div",
+        {},
+        inline(value.description),
+        types.length ? h("div", { class: "type" }, types.join(", ")) : null,
+        status[0] === "2"
+          ? Object.values(value.content || {}).map((m) => schemaBlock("Fields", m.schema))
+          : null,
+        status[0] === "2" || status === "400" || status === "404" ? examples(value.content) : null,
+      ),
+    );
   });
   return [h("h4", {}, "Answers"), h("ul", { class: "fields" }, rows)];
 }
@@ -158,7 +234,8 @@ function targetOf(path, parameters, values) {
   let target = path;
   for (const p of parameters) {
     const value = values[p.name];
-    if (p.in === "path") target = target.replace(`{${p.name}}`, encodeURIComponent(value || p.example || p.name));
+    if (p.in === "path")
+      target = target.replace(`{${p.name}}`, encodeURIComponent(value || p.example || p.name));
     else if (p.in === "query" && value) query.set(p.name, value);
   }
   const text = query.toString();
@@ -169,10 +246,15 @@ function parameterField(p, id, changed) {
   const { value: s } = resolve(p.schema);
   const choices = s.enum || (s.type === "boolean" ? ["true", "false"] : null);
   const field = choices
-    ? h("select", { id, name: p.name, onchange: changed }, h("option", { value: "" }, ""),
-      choices.filter((c) => c !== "").map((c) => h("option", { value: c }, String(c))))
+    ? h(
+        "select",
+        { id, name: p.name, onchange: changed },
+        h("option", { value: "" }, ""),
+        choices.filter((c) => c !== "").map((c) => h("option", { value: c }, String(c))),
+      )
     : h("input", { id, name: p.name, oninput: changed, autocomplete: "off", spellcheck: "false" });
-  if ((p.in === "path" || p.name === "q") && p.example !== undefined) field.value = String(p.example);
+  if ((p.in === "path" || p.name === "q") && p.example !== undefined)
+    field.value = String(p.example);
   return h("label", { for: id }, h("code", {}, p.name), field);
 }
 
@@ -183,12 +265,25 @@ function tryIt(path, method, parameters, operation) {
   const values = {};
   const curl = h("div", {});
   const out = h("div", { "aria-live": "polite" });
-  const body = media ? h("textarea", { id: `${id}-body`, spellcheck: "false", oninput: changed }) : null;
+  const body = media
+    ? h("textarea", { id: `${id}-body`, spellcheck: "false", oninput: changed })
+    : null;
   if (body) body.value = pretty(exampleOf(media) || {});
-  const form = h("form", { class: "try", onsubmit: (e) => { e.preventDefault(); run(); } },
+  const form = h(
+    "form",
+    {
+      class: "try",
+      onsubmit: (e) => {
+        e.preventDefault();
+        run();
+      },
+    },
     usable.map((p) => parameterField(p, `${id}-${p.name}`, changed)),
     body ? h("label", { class: "block", for: body.id }, "Body", body) : null,
-    h("p", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Send")), curl, out);
+    h("p", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Send")),
+    curl,
+    out,
+  );
 
   function target() {
     for (const p of usable) values[p.name] = form.elements[p.name].value;
@@ -201,14 +296,24 @@ function tryIt(path, method, parameters, operation) {
     const began = performance.now();
     out.replaceChildren(h("p", { class: "small" }, "Waiting …"));
     try {
-      const response = await send(target(), { method, body: body ? body.value : undefined, accept: "*/*" });
+      const response = await send(target(), {
+        method,
+        body: body ? body.value : undefined,
+        accept: "*/*",
+      });
       const text = await response.text();
       const type = (response.headers.get("Content-Type") || "").split(";")[0];
       const shown = /json$/.test(type) ? pretty(JSON.parse(text)) : text;
-      const facts = [`${response.status}`, type, `${Math.round(performance.now() - began)} ms`,
-        `${text.length.toLocaleString("en")} characters`];
-      out.replaceChildren(h("p", { class: "small status" }, facts.filter(Boolean).join(" · ")),
-        withCopy(shown.slice(0, 200000), "answer"));
+      const facts = [
+        `${response.status}`,
+        type,
+        `${Math.round(performance.now() - began)} ms`,
+        `${text.length.toLocaleString("en")} characters`,
+      ];
+      out.replaceChildren(
+        h("p", { class: "small status" }, facts.filter(Boolean).join(" · ")),
+        withCopy(shown.slice(0, 200000), "answer"),
+      );
       say(`Answer ${response.status}`);
     } catch (e) {
       out.replaceChildren(failureBox(e, run));
@@ -223,13 +328,30 @@ function operationSection(path, method, item, operation) {
   const parameters = parametersOf(item, operation);
   const body = operation.requestBody && operation.requestBody.content;
   const heading = operation.operationId + "-title";
-  return h("section", { class: "operation", id: operation.operationId, tabindex: "-1", "aria-labelledby": heading },
-    h("h3", { id: heading }, h("span", { class: `method ${method}` }, method.toUpperCase()), h("code", {}, path),
-      h("span", {}, operation.summary)),
-    prose(operation.description), parameterList(parameters),
-    body ? [h("h4", {}, "Body"), Object.values(body).map((m) => schemaBlock("Fields", m.schema)), examples(body)] : null,
+  return h(
+    "section",
+    { class: "operation", id: operation.operationId, tabindex: "-1", "aria-labelledby": heading },
+    h(
+      "h3",
+      { id: heading },
+      h("span", { class: `method ${method}` }, method.toUpperCase()),
+      h("code", {}, path),
+      h("span", {}, operation.summary),
+    ),
+    prose(operation.description),
+    parameterList(parameters),
+    body
+      ? [
+          h("h4", {}, "Body"),
+          Object.values(body).map((m) => schemaBlock("Fields", m.schema)),
+          examples(body),
+        ]
+      : null,
     responseList(operation),
-    method === "get" || method === "post" ? tryIt(path, method.toUpperCase(), parameters, operation) : null);
+    method === "get" || method === "post"
+      ? tryIt(path, method.toUpperCase(), parameters, operation)
+      : null,
+  );
 }
 
 // --- the whole ---
@@ -238,31 +360,88 @@ const METHODS = ["get", "post", "put", "patch", "delete"];
 
 function operations() {
   return Object.entries(spec.paths).flatMap(([path, item]) =>
-    METHODS.filter((m) => item[m]).map((m) => ({ path, method: m, item, operation: item[m] })));
+    METHODS.filter((m) => item[m]).map((m) => ({ path, method: m, item, operation: item[m] })),
+  );
 }
 
 function toolSection(tool) {
-  return h("section", { class: "operation", id: `tool-${tool.name}`, tabindex: "-1", "aria-labelledby": `title-${tool.name}` },
-    h("h3", { id: `title-${tool.name}` }, h("span", { class: "method" }, "tool"), h("code", {}, tool.name),
-      h("span", {}, tool.title || "")),
-    prose(tool.description), h("h4", {}, "Arguments"), h("div", { class: "schema" }, schemaTree(tool.inputSchema)),
-    tool.outputSchema ? schemaBlock("Result", tool.outputSchema) : null);
+  return h(
+    "section",
+    {
+      class: "operation",
+      id: `tool-${tool.name}`,
+      tabindex: "-1",
+      "aria-labelledby": `title-${tool.name}`,
+    },
+    h(
+      "h3",
+      { id: `title-${tool.name}` },
+      h("span", { class: "method" }, "tool"),
+      h("code", {}, tool.name),
+      h("span", {}, tool.title || ""),
+    ),
+    prose(tool.description),
+    h("h4", {}, "Arguments"),
+    h("div", { class: "schema" }, schemaTree(tool.inputSchema)),
+    tool.outputSchema ? schemaBlock("Result", tool.outputSchema) : null,
+  );
 }
 
 // Links of the page move the focus as well; the browser itself keeps the fragment.
 function link(id, ...label) {
-  return h("a", { href: "#" + id, onclick: () => setTimeout(() => byId(id).focus({ preventScroll: true }), 0) }, label);
+  return h(
+    "a",
+    { href: "#" + id, onclick: () => setTimeout(() => byId(id).focus({ preventScroll: true }), 0) },
+    label,
+  );
 }
 
 // A long path may break before a slash.
 const breakable = (path) => path.split(/(?=\/)/).map((step, i) => [i ? h("wbr", {}) : null, step]);
 
 function navigation(groups, tools) {
-  return h("nav", { "aria-label": "Routes" }, groups.map(([tag, list]) => [h("h2", {}, tag),
-    h("ul", {}, list.map(({ path, method, operation }) => h("li", {}, link(operation.operationId,
-      h("span", { class: `method ${method}` }, method.toUpperCase()), h("span", {}, breakable(path))))))]),
-  tools.length ? [h("h2", {}, "MCP tools"), h("ul", {}, tools.map((t) => h("li", {}, link(`tool-${t.name}`,
-    h("span", { class: "method" }, "tool"), h("span", {}, t.name)))))] : null);
+  return h(
+    "nav",
+    { "aria-label": "Routes" },
+    groups.map(([tag, list]) => [
+      h("h2", {}, tag),
+      h(
+        "ul",
+        {},
+        list.map(({ path, method, operation }) =>
+          h(
+            "li",
+            {},
+            link(
+              operation.operationId,
+              h("span", { class: `method ${method}` }, method.toUpperCase()),
+              h("span", {}, breakable(path)),
+            ),
+          ),
+        ),
+      ),
+    ]),
+    tools.length
+      ? [
+          h("h2", {}, "MCP tools"),
+          h(
+            "ul",
+            {},
+            tools.map((t) =>
+              h(
+                "li",
+                {},
+                link(
+                  `tool-${t.name}`,
+                  h("span", { class: "method" }, "tool"),
+                  h("span", {}, t.name),
+                ),
+              ),
+            ),
+          ),
+        ]
+      : null,
+  );
 }
 
 async function main() {
@@ -272,17 +451,34 @@ async function main() {
     const tools = await ask("/assets/mcp-tools.json").then((r) => r.json());
     const all = operations();
     const tags = spec.tags.map((t) => t.name);
-    const groups = tags.map((tag) => [tag, all.filter((o) => (o.operation.tags || []).includes(tag))])
+    const groups = tags
+      .map((tag) => [tag, all.filter((o) => (o.operation.tags || []).includes(tag))])
       .filter(([, list]) => list.length);
     const about = new Map(spec.tags.map((t) => [t.name, t.description]));
-    root.replaceChildren(navigation(groups, tools), h("div", {},
-      h("h1", {}, `${spec.info.title} API`), h("p", { class: "small" }, `Version ${spec.info.version}`),
-      prose(spec.info.description),
-      groups.map(([tag, list]) => [h("h2", { class: "tag" }, tag), prose(about.get(tag)),
-        list.map(({ path, method, item, operation }) => operationSection(path, method, item, operation))]),
-      h("h2", { class: "tag" }, "MCP tools"),
-      h("div", { class: "prose" }, h("p", {}, "What an agent sees behind ", h("code", {}, "POST /mcp"), ".")),
-      tools.map(toolSection)));
+    root.replaceChildren(
+      navigation(groups, tools),
+      h(
+        "div",
+        {},
+        h("h1", {}, `${spec.info.title} API`),
+        h("p", { class: "small" }, `Version ${spec.info.version}`),
+        prose(spec.info.description),
+        groups.map(([tag, list]) => [
+          h("h2", { class: "tag" }, tag),
+          prose(about.get(tag)),
+          list.map(({ path, method, item, operation }) =>
+            operationSection(path, method, item, operation),
+          ),
+        ]),
+        h("h2", { class: "tag" }, "MCP tools"),
+        h(
+          "div",
+          { class: "prose" },
+          h("p", {}, "What an agent sees behind ", h("code", {}, "POST /mcp"), "."),
+        ),
+        tools.map(toolSection),
+      ),
+    );
     byId("about").textContent = `medicus ${spec.info.version}`;
     const wanted = location.hash && byId(location.hash.slice(1));
     if (wanted) wanted.scrollIntoView();

@@ -3,7 +3,12 @@ import { ask, askJson, byteLength, byteSlicer, copy, failureBox, h, webAddress }
 import { EVIDENCE, flagLabels, SOURCES } from "./result.js";
 
 const CITATIONS = {
-  vancouver: "Vancouver", bibtex: "BibTeX", ris: "RIS", nbib: "NBIB", csl: "CSL-JSON", "csl-json": "CSL-JSON",
+  vancouver: "Vancouver",
+  bibtex: "BibTeX",
+  ris: "RIS",
+  nbib: "NBIB",
+  csl: "CSL-JSON",
+  "csl-json": "CSL-JSON",
 };
 
 let shown = ""; // the id in the view
@@ -22,8 +27,12 @@ export async function showDocument(view, id, ctx) {
   if (shown === id) return;
   closeDocument();
   shown = id;
-  const mine = flight = new AbortController();
-  const top = h("p", { class: "crumb" }, h("button", { type: "button", onclick: ctx.back }, "← Back"));
+  const mine = (flight = new AbortController());
+  const top = h(
+    "p",
+    { class: "crumb" },
+    h("button", { type: "button", onclick: ctx.back }, "← Back"),
+  );
   view.replaceChildren(top, h("p", { class: "count", role: "status" }, "Loading …"));
   scrollTo(0, 0);
   try {
@@ -34,7 +43,10 @@ export async function showDocument(view, id, ctx) {
     similar(view.querySelector(".similar"), doc, mine, ctx);
   } catch (e) {
     if (e.name === "AbortError" || mine !== flight) return;
-    const retry = () => { shown = ""; showDocument(view, id, ctx); };
+    const retry = () => {
+      shown = "";
+      showDocument(view, id, ctx);
+    };
     view.replaceChildren(top, failureBox(e, retry));
   }
 }
@@ -44,12 +56,34 @@ function render(view, top, doc, id, ctx) {
   const heading = h("h1", { tabindex: "-1", dir: "auto" }, doc.title || "Untitled");
   const text = textOf(doc, passage, foundWords(ctx.result));
   document.title = `${doc.title || doc.id} – medicus`;
-  view.replaceChildren(top, h("div", { class: "reading" },
-    h("article", { class: doc.flags.includes("retracted") ? "document retracted" : "document" },
-      h("header", {}, h("p", { class: "flags" }, flagLabels(doc.flags)), heading, byline(doc), banners(doc, ctx)),
-      text.body),
-    h("aside", { class: "side", "aria-label": "About this document" },
-      outline(text.sections), cite(doc), facts(doc), h("section", { class: "similar group" }))));
+  view.replaceChildren(
+    top,
+    h(
+      "div",
+      { class: "reading" },
+      outline(text.sections),
+      h(
+        "article",
+        { class: doc.flags.includes("retracted") ? "document retracted" : "document" },
+        h(
+          "header",
+          {},
+          h("p", { class: "flags" }, flagLabels(doc.flags)),
+          heading,
+          byline(doc),
+          banners(doc, ctx),
+        ),
+        text.body,
+      ),
+      h(
+        "aside",
+        { class: "side", "aria-label": "About this document" },
+        cite(doc),
+        facts(doc),
+        h("section", { class: "similar group" }),
+      ),
+    ),
+  );
   heading.focus({ preventScroll: true });
   const found = view.querySelector(".passage");
   if (found) found.scrollIntoView({ block: "center" });
@@ -59,50 +93,82 @@ function render(view, top, doc, id, ctx) {
 
 function byline(doc) {
   const issue = [doc.volume, doc.issue && `(${doc.issue})`].filter(Boolean).join("");
-  const where = [doc.journal || doc.organization, doc.date || doc.year, issue, doc.pages].filter(Boolean);
+  const where = [doc.journal || doc.organization, doc.date || doc.year, issue, doc.pages].filter(
+    Boolean,
+  );
   const link = webAddress(doc.url);
   return [
-    doc.vernacular_title ? h("p", { class: "vernacular", dir: "auto" }, doc.vernacular_title) : null,
+    doc.vernacular_title
+      ? h("p", { class: "vernacular", dir: "auto" }, doc.vernacular_title)
+      : null,
     doc.authors.length ? h("p", { class: "authors", dir: "auto" }, doc.authors.join(", ")) : null,
-    h("p", { class: "where" }, where.map((w, i) => [i ? " · " : "", h("span", {}, String(w))])),
-    h("p", { class: "where" },
-      [EVIDENCE[doc.evidence], doc.grade && `Grade ${doc.grade}`, SOURCES[doc.source]].filter(Boolean).join(" · "),
-      link ? [" · ", h("a", { href: link, rel: "noreferrer noopener", target: "_blank" }, "Source")] : null),
+    h(
+      "p",
+      { class: "where" },
+      where.map((w, i) => [i ? " · " : "", h("span", {}, String(w))]),
+    ),
+    h(
+      "p",
+      { class: "where" },
+      [EVIDENCE[doc.evidence], doc.grade && `Grade ${doc.grade}`, SOURCES[doc.source]]
+        .filter(Boolean)
+        .join(" · "),
+      link
+        ? [" · ", h("a", { href: link, rel: "noreferrer noopener", target: "_blank" }, "Source")]
+        : null,
+    ),
   ];
 }
 
 function banners(doc, ctx) {
   const out = [];
-  const say = (tone, title, text) => out.push(h("div", { class: `banner ${tone}` }, h("strong", {}, title), " ", text));
+  const say = (tone, title, text) =>
+    out.push(h("div", { class: `banner ${tone}` }, h("strong", {}, title), " ", text));
   if (doc.flags.includes("retracted"))
     say("bad", "This article has been retracted.", "Do not rely on it.");
   if (doc.flags.includes("expression-of-concern"))
     say("warn", "The editors have expressed concern about this article.", "");
   if (doc.flags.includes("retraction-notice"))
     say("warn", "This is a notice of a retraction,", "not the retracted article.");
-  if (doc.flags.includes("superseded"))
-    say("warn", "A newer version replaces this document.", "");
-  if (doc.flags.includes("erratum"))
-    say("warn", "A correction was published.", "");
+  if (doc.flags.includes("superseded")) say("warn", "A newer version replaces this document.", "");
+  if (doc.flags.includes("erratum")) say("warn", "A correction was published.", "");
   if (!doc.current) say("warn", "This is an older version of the document.", "");
   if (doc.links && doc.links.length)
-    out.push(h("ul", { class: "links" }, doc.links.map((x) => h("li", {},
-      h("span", { class: "kind" }, sentence(x.kind)), " ",
-      x.id ? documentLink(x.id, x.id, ctx) : null, x.note ? [" ", h("span", { dir: "auto" }, x.note)] : null))));
+    out.push(
+      h(
+        "ul",
+        { class: "links" },
+        doc.links.map((x) =>
+          h(
+            "li",
+            {},
+            h("span", { class: "kind" }, sentence(x.kind)),
+            " ",
+            x.id ? documentLink(x.id, x.id, ctx) : null,
+            x.note ? [" ", h("span", { dir: "auto" }, x.note)] : null,
+          ),
+        ),
+      ),
+    );
   return out;
 }
 
 const sentence = (kind) => kind.charAt(0).toUpperCase() + kind.slice(1).replaceAll("-", " ");
 
 function documentLink(id, label, ctx) {
-  return h("a", {
-    href: ctx.href(id), dir: "auto",
-    onclick: (e) => {
-      if (e.ctrlKey || e.metaKey || e.shiftKey) return;
-      e.preventDefault();
-      ctx.open(id);
+  return h(
+    "a",
+    {
+      href: ctx.href(id),
+      dir: "auto",
+      onclick: (e) => {
+        if (e.ctrlKey || e.metaKey || e.shiftKey) return;
+        e.preventDefault();
+        ctx.open(id);
+      },
     },
-  }, label);
+    label,
+  );
 }
 
 // --- text ---
@@ -116,24 +182,39 @@ function foundWords(result) {
 
 function markWords(text, words) {
   if (words.size === 0) return [text];
-  return text.split(/([\p{L}\p{N}]+(?:[-'][\p{L}\p{N}]+)*)/u)
-    .map((piece) => words.has(piece.toLowerCase()) ? h("mark", {}, piece) : piece);
+  return text
+    .split(/([\p{L}\p{N}]+(?:[-'][\p{L}\p{N}]+)*)/u)
+    .map((piece) => (words.has(piece.toLowerCase()) ? h("mark", {}, piece) : piece));
 }
 
 /** One stretch of bytes as nodes, the part inside the passage marked. */
 function stretch(slice, start, end, passage, words) {
-  if (!passage || passage.end_byte <= start || passage.start_byte >= end) return [slice(start, end)];
-  const a = Math.max(start, passage.start_byte), b = Math.min(end, passage.end_byte);
-  return [slice(start, a), h("span", { class: "passage" }, markWords(slice(a, b), words)), slice(b, end)];
+  if (!passage || passage.end_byte <= start || passage.start_byte >= end)
+    return [slice(start, end)];
+  const a = Math.max(start, passage.start_byte),
+    b = Math.min(end, passage.end_byte);
+  return [
+    slice(start, a),
+    h("span", { class: "passage" }, markWords(slice(a, b), words)),
+    slice(b, end),
+  ];
 }
 
-/** Paragraphs of [start, end), split at blank lines; offsets stay those of the document. */
+/** Paragraphs of [start, end), one per line of the text; offsets stay those of the document. */
 function paragraphs(slice, start, end, passage, words) {
   const out = [];
   let at = start;
-  for (const part of slice(start, end).split(/(\n\n+)/)) {
+  for (const part of slice(start, end).split(/(\n+)/)) {
     const next = at + byteLength(part);
-    if (part.trim()) out.push(h("p", { dir: "auto" }, stretch(slice, at, next, passage, words)));
+    const item = /^\s*([-•*–]|\(?[0-9a-z]{1,2}[.)])\s/.test(part);
+    if (part.trim())
+      out.push(
+        h(
+          "p",
+          { dir: "auto", class: item ? "item" : null },
+          stretch(slice, at, next, passage, words),
+        ),
+      );
     at = next;
   }
   return out;
@@ -143,7 +224,7 @@ function textOf(doc, passage, words) {
   const slice = byteSlicer(doc.text);
   const body = h("div", { class: "text" });
   const sections = [];
-  let at = (doc.sections && doc.sections.length) ? doc.sections[0].start_byte : 0;
+  let at = doc.sections && doc.sections.length ? doc.sections[0].start_byte : 0;
   for (const s of doc.sections || []) {
     const steps = s.path ? s.path.split(" > ") : [];
     const name = steps.length ? steps[steps.length - 1] : "";
@@ -154,7 +235,9 @@ function textOf(doc, passage, words) {
     const line = slice(start, s.end_byte).split("\n", 1)[0];
     if (name && line === name) {
       const end = start + byteLength(line);
-      part.append(h(`h${Math.max(2, level)}`, { dir: "auto" }, stretch(slice, start, end, passage, words)));
+      part.append(
+        h(`h${Math.max(2, level)}`, { dir: "auto" }, stretch(slice, start, end, passage, words)),
+      );
       start = end;
     }
     part.append(...paragraphs(slice, start, s.end_byte, passage, words));
@@ -162,17 +245,43 @@ function textOf(doc, passage, words) {
     if (name) sections.push({ name, level, part });
     at = Math.max(at, s.end_byte);
   }
-  if (at < slice.length_bytes) body.append(...paragraphs(slice, at, slice.length_bytes, passage, words));
+  if (at < slice.length_bytes)
+    body.append(...paragraphs(slice, at, slice.length_bytes, passage, words));
   return { body, sections };
 }
 
 function outline(sections) {
   if (sections.length < 2) return null;
-  return h("nav", { class: "outline group", "aria-label": "Sections" }, h("h2", {}, "Sections"),
-    h("ul", {}, sections.map(({ name, level, part }) => h("li", { class: `level-${level}` }, h("button", {
-      type: "button",
-      onclick: () => { part.scrollIntoView({ block: "start" }); part.focus({ preventScroll: true }); },
-    }, name)))));
+  return h(
+    "nav",
+    { class: "outline side", "aria-label": "Sections" },
+    h(
+      "details",
+      { open: matchMedia("(min-width: 56em)").matches },
+      h("summary", {}, h("h2", {}, "Sections")),
+      h(
+        "ul",
+        {},
+        sections.map(({ name, level, part }) =>
+          h(
+            "li",
+            { class: `level-${level}` },
+            h(
+              "button",
+              {
+                type: "button",
+                onclick: () => {
+                  part.scrollIntoView({ block: "start" });
+                  part.focus({ preventScroll: true });
+                },
+              },
+              name,
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 // --- citation ---
@@ -191,32 +300,58 @@ async function citationFormats() {
 
 function identifiers(doc) {
   const link = webAddress(doc.url);
-  return [["ID", doc.id], ["PMID", doc.pmid], ["PMCID", doc.pmcid], ["DOI", doc.doi], ["Address", link]]
-    .filter(([, value]) => value);
+  return [
+    ["ID", doc.id],
+    ["PMID", doc.pmid],
+    ["PMCID", doc.pmcid],
+    ["DOI", doc.doi],
+    ["Address", link],
+  ].filter(([, value]) => value);
 }
 
 function cite(doc) {
-  const out = h("pre", { class: "citation", tabindex: "0", role: "group", "aria-label": "Citation", hidden: true });
+  const out = h("pre", {
+    class: "citation",
+    tabindex: "0",
+    role: "group",
+    "aria-label": "Citation",
+    hidden: true,
+  });
   const buttons = h("p", { class: "actions" });
   const section = h("section", { class: "group", id: "cite" }, h("h2", {}, "Cite"), buttons, out);
-  const give = (label, load) => buttons.append(h("button", {
-    type: "button",
-    onclick: async (e) => {
-      const button = e.currentTarget;
-      try {
-        out.textContent = (await load()).trim();
-        out.hidden = false;
-        await copy(out.textContent, button);
-      } catch (failure) {
-        out.replaceWith(failureBox(failure, () => button.click()));
-      }
-    },
-  }, label));
-  give("IDs", async () => identifiers(doc).map(([name, value]) => `${name}: ${value}`).join("\n"));
-  citationFormats().then((formats) => {
-    for (const [format, label] of formats)
-      give(label, async () => (await ask(`${path(doc.id)}?format=${format}`, { accept: "*/*" })).text());
-  }).catch(() => {}); // the ids remain
+  const give = (label, load) =>
+    buttons.append(
+      h(
+        "button",
+        {
+          type: "button",
+          onclick: async (e) => {
+            const button = e.currentTarget;
+            try {
+              out.textContent = (await load()).trim();
+              out.hidden = false;
+              await copy(out.textContent, button);
+            } catch (failure) {
+              out.replaceWith(failureBox(failure, () => button.click()));
+            }
+          },
+        },
+        label,
+      ),
+    );
+  give("IDs", async () =>
+    identifiers(doc)
+      .map(([name, value]) => `${name}: ${value}`)
+      .join("\n"),
+  );
+  citationFormats()
+    .then((formats) => {
+      for (const [format, label] of formats)
+        give(label, async () =>
+          (await ask(`${path(doc.id)}?format=${format}`, { accept: "*/*" })).text(),
+        );
+    })
+    .catch(() => {}); // the ids remain
   return section;
 }
 
@@ -230,20 +365,50 @@ function facts(doc) {
     ["MeSH", (doc.mesh || []).map((m) => m.descriptor + (m.major ? "*" : "")).join(", ")],
     ["Keywords", (doc.keywords || []).join(", ")],
     ["Substances", (doc.chemicals || []).join(", ")],
-    ["Language", doc.language], ["Licence", doc.licence], ["Version", doc.version],
+    ["Language", doc.language],
+    ["Licence", doc.licence],
+    ["Version", doc.version],
   ].filter(([, value]) => value);
-  return h("section", { class: "group" }, h("h2", {}, "Record"), h("dl", {}, rows.map(([name, value]) =>
-    h("div", {}, h("dt", {}, name), h("dd", { dir: "auto" }, String(value))))));
+  return h(
+    "section",
+    { class: "group" },
+    h("h2", {}, "Record"),
+    h(
+      "dl",
+      {},
+      rows.map(([name, value]) =>
+        h("div", {}, h("dt", {}, name), h("dd", { dir: "auto" }, String(value))),
+      ),
+    ),
+  );
 }
 
 async function similar(section, doc, mine, ctx) {
   try {
     const a = await askJson(`${path(doc.id)}/similar?limit=5`, { signal: mine.signal });
     if (mine !== flight || a.results.length === 0) return;
-    section.append(h("h2", {}, "Similar"), h("ul", { class: "plainlist" }, a.results.map((r) => h("li", {},
-      flagLabels(r.flags.filter((f) => f !== "full-text")), documentLink(r.id, r.title || r.id, ctx),
-      h("span", { class: "small" }, [EVIDENCE[r.evidence], r.year].filter(Boolean).join(" · "))))));
+    section.append(
+      h("h2", {}, "Similar"),
+      h(
+        "ul",
+        { class: "plainlist" },
+        a.results.map((r) =>
+          h(
+            "li",
+            {},
+            flagLabels(r.flags.filter((f) => f !== "full-text")),
+            documentLink(r.id, r.title || r.id, ctx),
+            h(
+              "span",
+              { class: "small" },
+              [EVIDENCE[r.evidence], r.year].filter(Boolean).join(" · "),
+            ),
+          ),
+        ),
+      ),
+    );
   } catch (e) {
-    if (e.name !== "AbortError") section.append(h("p", { class: "small" }, "Similar articles could not be loaded."));
+    if (e.name !== "AbortError")
+      section.append(h("p", { class: "small" }, "Similar articles could not be loaded."));
   }
 }

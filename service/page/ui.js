@@ -12,7 +12,9 @@ export function h(name, props, ...children) {
     else if (key === "style") for (const [k, v] of Object.entries(value)) node.style[k] = v;
     else node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
+  node.append(
+    ...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false),
+  );
   return node;
 }
 
@@ -135,12 +137,18 @@ export function failureBox(failure, retry) {
   if (p.next) box.append(h("p", { class: "next" }, p.next));
   const actions = h("p", { class: "actions" });
   if (failure.status === 401)
-    actions.append(h("button", { type: "button", onclick: async () => (await askKey()) && retry() },
-      "Enter a key"));
+    actions.append(
+      h(
+        "button",
+        { type: "button", onclick: async () => (await askKey()) && retry() },
+        "Enter a key",
+      ),
+    );
   for (const [label, act] of p.steps || [])
     actions.append(h("button", { type: "button", onclick: act }, label));
   const again = h("button", { type: "button", onclick: () => retry() }, "Try again");
-  if (failure.status === 0 || failure.status === 429 || failure.status >= 500) actions.append(again);
+  if (failure.status === 0 || failure.status === 429 || failure.status >= 500)
+    actions.append(again);
   if (actions.children.length) box.append(actions);
   if (failure.retryAfter) countdown(box, again, failure.retryAfter, retry);
   if (p.request_id) box.append(h("p", { class: "small" }, "Request ", h("code", {}, p.request_id)));
@@ -169,27 +177,50 @@ export function askKey(reason = "") {
   if (keyAnswer) return keyAnswer;
   keyAnswer = new Promise((resolve) => {
     const input = h("input", {
-      id: "key-input", type: "password", autocomplete: "off", spellcheck: "false", required: true,
+      id: "key-input",
+      type: "password",
+      autocomplete: "off",
+      spellcheck: "false",
+      required: true,
     });
-    const dialog = h("dialog", { class: "dialog", "aria-labelledby": "key-title" },
-      h("form", {
-        onsubmit: (e) => {
-          e.preventDefault();
-          key.set(input.value.trim());
-          dialog.close("saved");
+    const dialog = h(
+      "dialog",
+      { class: "dialog", "aria-labelledby": "key-title" },
+      h(
+        "form",
+        {
+          onsubmit: (e) => {
+            e.preventDefault();
+            key.set(input.value.trim());
+            dialog.close("saved");
+          },
         },
-      },
-      h("h2", { id: "key-title" }, "Key"),
-      h("p", {}, reason || "This server answers only with a key. Ask its operator for one."),
-      h("label", { for: "key-input" }, "API key"), input,
-      h("p", { class: "small" }, "Kept in this tab only, and gone when you close it."),
-      h("p", { class: "actions" },
-        h("button", { type: "submit", class: "primary" }, "Use this key"),
-        h("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
-        key.get() ? h("button", {
-          type: "button",
-          onclick: () => { key.forget(); dialog.close(""); },
-        }, "Forget the key") : null)));
+        h("h2", { id: "key-title" }, "Key"),
+        h("p", {}, reason || "This server answers only with a key. Ask its operator for one."),
+        h("label", { for: "key-input" }, "API key"),
+        input,
+        h("p", { class: "small" }, "Kept in this tab only, and gone when you close it."),
+        h(
+          "p",
+          { class: "actions" },
+          h("button", { type: "submit", class: "primary" }, "Use this key"),
+          h("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
+          key.get()
+            ? h(
+                "button",
+                {
+                  type: "button",
+                  onclick: () => {
+                    key.forget();
+                    dialog.close("");
+                  },
+                },
+                "Forget the key",
+              )
+            : null,
+        ),
+      ),
+    );
     open(dialog, () => {
       keyAnswer = null;
       resolve(dialog.returnValue === "saved");
@@ -208,19 +239,52 @@ export function open(dialog, closed) {
   dialog.showModal();
 }
 
-/** rows: [[keys, what]...]. Single keys can be switched off, for those who talk to their computer. */
+/** rows: [[keys, what]...]. Single keys can be switched off, for who talks to a computer. */
 export function showKeys(rows) {
-  const dialog = h("dialog", { class: "dialog", "aria-labelledby": "keys-title" },
+  const dialog = h(
+    "dialog",
+    { class: "dialog", "aria-labelledby": "keys-title" },
     h("h2", { id: "keys-title" }, "Keys"),
-    h("table", { class: "keys" }, h("tbody", {}, rows.map(([keys, what]) => h("tr", {},
-      h("th", { scope: "row" }, keys.split(" ").map((k) => [h("kbd", {}, k), " "])),
-      h("td", {}, what))))),
-    h("p", {}, h("label", {}, h("input", {
-      type: "checkbox", checked: singleKeys(),
-      onchange: (e) => localStorage.setItem("medicus-keys", e.target.checked ? "on" : "off"),
-    }), " Single-letter keys")),
-    h("p", { class: "actions" },
-      h("button", { type: "button", onclick: () => dialog.close() }, "Close")));
+    h(
+      "table",
+      { class: "keys" },
+      h(
+        "tbody",
+        {},
+        rows.map(([keys, what]) =>
+          h(
+            "tr",
+            {},
+            h(
+              "th",
+              { scope: "row" },
+              keys.split(" ").map((k) => [h("kbd", {}, k), " "]),
+            ),
+            h("td", {}, what),
+          ),
+        ),
+      ),
+    ),
+    h(
+      "p",
+      {},
+      h(
+        "label",
+        {},
+        h("input", {
+          type: "checkbox",
+          checked: singleKeys(),
+          onchange: (e) => localStorage.setItem("medicus-keys", e.target.checked ? "on" : "off"),
+        }),
+        " Single-letter keys",
+      ),
+    ),
+    h(
+      "p",
+      { class: "actions" },
+      h("button", { type: "button", onclick: () => dialog.close() }, "Close"),
+    ),
+  );
   open(dialog);
 }
 
@@ -229,8 +293,14 @@ export const singleKeys = () => localStorage.getItem("medicus-keys") !== "off";
 /** Whether a plain key press belongs to the page and not to a field or dialog. */
 export function isShortcut(e) {
   const field = /^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName);
-  return singleKeys() && !field && !e.ctrlKey && !e.metaKey && !e.altKey &&
-    !document.querySelector("dialog[open]");
+  return (
+    singleKeys() &&
+    !field &&
+    !e.ctrlKey &&
+    !e.metaKey &&
+    !e.altKey &&
+    !document.querySelector("dialog[open]")
+  );
 }
 
 // --- small things ---
@@ -252,7 +322,9 @@ export async function copy(text, button) {
   const label = button.dataset.label || (button.dataset.label = button.textContent);
   button.textContent = done ? "Copied" : "Select it and copy";
   say(done ? "Copied" : "Copying was refused");
-  setTimeout(() => { button.textContent = label; }, 1500);
+  setTimeout(() => {
+    button.textContent = label;
+  }, 1500);
 }
 
 /** To screen readers. */
@@ -263,10 +335,13 @@ export function say(text) {
 
 export function wireHeader() {
   const theme = byId("theme");
-  const dark = () => document.documentElement.dataset.theme
-    ? document.documentElement.dataset.theme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches;
-  const label = () => { theme.textContent = dark() ? "Light" : "Dark"; };
+  const dark = () =>
+    document.documentElement.dataset.theme
+      ? document.documentElement.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+  const label = () => {
+    theme.textContent = dark() ? "Light" : "Dark";
+  };
   theme.addEventListener("click", () => {
     const chosen = dark() ? "light" : "dark";
     document.documentElement.dataset.theme = chosen;
@@ -275,9 +350,12 @@ export function wireHeader() {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
   label();
-  byId("key").addEventListener("click", () => askKey(key.get() ? "A key is in use in this tab." : ""));
+  byId("key").addEventListener("click", () =>
+    askKey(key.get() ? "A key is in use in this tab." : ""),
+  );
   const skip = byId("skip");
-  skip.addEventListener("click", (e) => { // its own fragment would replace the page's state
+  skip.addEventListener("click", (e) => {
+    // its own fragment would replace the page's state
     e.preventDefault();
     byId("main").focus();
   });
