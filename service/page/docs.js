@@ -461,7 +461,12 @@ async function main() {
         "div",
         {},
         h("h1", {}, `${spec.info.title} API`),
-        h("p", { class: "small" }, `Version ${spec.info.version}`),
+        h(
+          "p",
+          { class: "small" },
+          `Version ${spec.info.version} · `,
+          h("a", { href: "/openapi.json" }, "openapi.json"),
+        ),
         prose(spec.info.description),
         groups.map(([tag, list]) => [
           h("h2", { class: "tag" }, tag),
