@@ -32,6 +32,7 @@ static enum med_code answer_line(struct stdio_server *s, struct med_err *err)
         mcp_refuse(MCP_INVALID_REQUEST, "the message is too long", &s->out);
     } else if (message.len) {
         bool has_index = serving_acquire(s->serving, 0, &served);
+        s->engine.serving = s->serving;
         s->engine.source = (struct fetch_source){.store = served.store, .index = served.index};
         (void)mcp_answer(&s->engine, NULL, &s->session, message, &s->out);
         if (has_index) serving_release(&served);
@@ -92,7 +93,8 @@ enum med_code cmd_mcp(const struct options *options, struct med_err *err)
     med_buf_init(&s.out, MED_RESPONSE_BYTES_MAX);
     search_params_deploy(options->authority_weight);
     s.engine.view.public_url = public_url_of(options->public_url);
-    enum med_code code = serving_new(options->data, options->wait, 0, &s.serving, err);
+    enum med_code code =
+        serving_new(options->data, options->wait, options->cursor_seconds, &s.serving, err);
     if (!code) code = med_arena_new(MED_REQUEST_ARENA_BYTES_MAX, &s.engine.arena, err);
     if (!code) code = med_searcher_new(&s.engine.searcher, err);
     if (!code) code = serve_lines(&s, err);

@@ -17,6 +17,7 @@
 
 #include "common/arena.h"
 #include "service/fetch_many.h"
+#include "service/serving.h"
 
 enum mcp_revision {
     MCP_2025_03_26, /* the only one with batches */
@@ -28,6 +29,7 @@ enum mcp_revision {
 
 /* What the answers are made of; one thread at a time. */
 struct mcp_engine {
+    struct serving *serving;    /* for pages of a generation before */
     struct fetch_source source; /* both NULL: nothing is published yet */
     struct med_searcher *searcher;
     struct med_arena *arena; /* reset before each message */

@@ -106,13 +106,13 @@ struct offered {
         .arguments = a, .filters = f, .argument_count = COUNT(a), .filter_count = COUNT(f)         \
     }
 
-static const char *const search_arguments[] = {"query", "limit", "offset", "mode", "sort", "expand",
-    "authority_weight", "response_format", "filters"};
+static const char *const search_arguments[] = {"query", "limit", "cursor", "mode", "sort", "expand",
+    "authority_weight", "response_format", "max_tokens", "filters"};
 static const char *const search_filters[] = {"year", "source", "evidence", "type", "mesh",
     "journal", "language", "retracted", "has_abstract"};
 static const struct offered search_offers = OFFERED(search_arguments, search_filters);
 
-static const char *const similar_arguments[] = {"id", "limit", "offset", "filters"};
+static const char *const similar_arguments[] = {"id", "limit", "cursor", "max_tokens", "filters"};
 static const char *const similar_filters[] = {"year", "source", "evidence", "retracted"};
 static const struct offered similar_offers = OFFERED(similar_arguments, similar_filters);
 
@@ -139,12 +139,48 @@ static enum med_code read_search(const struct offered *offers, const struct med_
         }
         if (med_str_eq(name, MED_STR("limit")) && !med_json_int(m, 1, RESULTS_MAX, &n))
             return med_fail(err, MED_E_INVALID,
-                "limit: a whole number from 1 to %d expected; page with offset", RESULTS_MAX);
+                "limit: a whole number from 1 to %d expected; cursor goes on", RESULTS_MAX);
+        if (med_str_eq(name, MED_STR("max_tokens"))) code = whole_argument(m, TOKENS_MAX, &n, err);
         if (ret_id && med_str_eq(name, MED_STR("id")))
             code = text_argument(m, ret_id, err);
-        else
+        else if (!code)
             code = search_params_member(params, m, arena, err);
     }
+    return code;
+}
+
+/* Answers a search, or where an id is given what is similar to that document. A cursor's results
+ * come from the generation that the cursor names. */
+static enum med_code find(struct mcp_engine *engine, struct search_params *params,
+    struct med_str id, struct med_buf *out, struct med_err *err)
+{
+    struct view view = engine->view;
+    struct med_answer *answer;
+    struct served older = {0};
+    const struct med_index *index = engine->source.index;
+    struct med_store *store = engine->source.store;
+    enum med_code code;
+    if (!index) return med_fail(err, MED_E_NO_INDEX, "nothing can be searched yet");
+    if (params->generation && params->generation != med_index_manifest(index)->number) {
+        if (!serving_acquire(engine->serving, params->generation, &older))
+            return med_fail(err, MED_E_INVALID,
+                "cursor: its index is no longer served; send the request without it, the results "
+                "begin anew");
+        index = older.index;
+        store = older.store;
+    }
+    /* What a model asks for with text gets a budget, although it named none. */
+    if (params->detailed && !params->max_tokens) params->max_tokens = TOKENS_DEFAULT;
+    if (id.len)
+        code = med_similar(index, store, engine->searcher, id, &params->request, engine->arena,
+            &answer, &view.similar_to, err);
+    else
+        code = med_search(index, engine->searcher, &params->request, engine->arena, &answer, err);
+    if (!code)
+        code = answer_write(
+            MEDIA_JSON, &view, params, med_index_manifest(index), answer, engine->arena, out, err);
+    if (!code && engine->searched) engine->searched(engine->ctx, answer);
+    if (older.index) serving_release(&older);
     return code;
 }
 
@@ -152,17 +188,9 @@ static enum med_code search(struct mcp_engine *engine, const struct med_json *ar
     struct med_buf *out, struct med_err *err)
 {
     struct search_params params;
-    struct med_answer *answer;
-    const struct med_index *index = engine->source.index;
     enum med_code code = read_search(&search_offers, arguments, engine->arena, &params, NULL, err);
     if (!code) code = search_params_finish(&params, err);
-    if (!code && !index) code = med_fail(err, MED_E_NO_INDEX, "nothing can be searched yet");
-    if (!code)
-        code = med_search(index, engine->searcher, &params.request, engine->arena, &answer, err);
-    if (code) return code;
-    answer_json(&engine->view, &params, med_index_manifest(index), answer, out);
-    if (engine->searched) engine->searched(engine->ctx, answer);
-    return MED_OK;
+    return code ? code : find(engine, &params, (struct med_str){0}, out, err);
 }
 
 static enum med_code no_id(struct med_err *err)
@@ -174,20 +202,12 @@ static enum med_code similar(struct mcp_engine *engine, const struct med_json *a
     struct med_buf *out, struct med_err *err)
 {
     struct search_params params;
-    struct med_answer *answer;
     struct med_str id = {0};
-    struct view view = engine->view;
-    const struct med_index *index = engine->source.index;
     enum med_code code = read_search(&similar_offers, arguments, engine->arena, &params, &id, err);
     if (!code && !id.len) code = no_id(err);
+    params.about = id;
     if (!code) code = search_params_window(&params, err);
-    if (!code && !index) code = med_fail(err, MED_E_NO_INDEX, "nothing can be searched yet");
-    if (!code)
-        code = med_similar(index, engine->source.store, engine->searcher, id, &params.request,
-            engine->arena, &answer, &view.similar_to, err);
-    if (code) return code;
-    answer_json(&view, &params, med_index_manifest(index), answer, out);
-    return MED_OK;
+    return code ? code : find(engine, &params, id, out, err);
 }
 
 /* --- terms --- */

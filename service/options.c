@@ -219,7 +219,7 @@ static const struct option_row rows[] = {
         "time a client has to send a body, or to take an answer (default 30000)"},
     {"idle-ms", 0, "MS", "MEDICUS_IDLE_MS", ON(SERVE), OPTION_UINT, AT(idle_ms), 60000, 100,
         3600000, NULL, "time an idle connection is kept (default 60000)"},
-    {"cursor-seconds", 0, "S", "MEDICUS_CURSOR_SECONDS", ON(SERVE), OPTION_UINT,
+    {"cursor-seconds", 0, "S", "MEDICUS_CURSOR_SECONDS", ON(SERVE) | ON(MCP), OPTION_UINT,
         AT(cursor_seconds), 900, 0, 86400, NULL,
         "time a replaced index stays open for those who page through it (default 900)"},
     {"request-bytes", 0, "N", "MEDICUS_REQUEST_BYTES", ON(SERVE), OPTION_UINT, AT(request_bytes),

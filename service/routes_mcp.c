@@ -31,9 +31,10 @@ void route_mcp(struct server *server, struct worker_state *worker,
     struct mcp_headers headers = {0};
     enum mcp_revision session = MCP_2025_03_26; /* of requests that do not say */
     bool has_index = serving_acquire(server->serving, 0, &served);
-    struct mcp_engine engine = {.source = {.store = served.store,
-                                    .index = served.index,
-                                    .sources = request->caller.source_mask},
+    struct mcp_engine engine = {.serving = server->serving,
+        .source = {.store = served.store,
+            .index = served.index,
+            .sources = request->caller.source_mask},
         .searcher = worker->searcher,
         .arena = worker->arena,
         .view = {.public_url = server->public_url},

@@ -7,6 +7,7 @@ import subprocess
 import unittest
 
 from support import BIN, HANG, ROOT, Server, WithServer, make_data, run, temp_folder, validate
+from test_lifecycle import add_generation, wait_for
 
 SPEC = json.loads((ROOT / "api-spec/mcp-tools.json").read_text())
 LEGACY = ("2025-03-26", "2025-06-18", "2025-11-25")
@@ -327,9 +328,15 @@ class Tools(Http):
 
     def test_pages_and_filters(self):
         ten = self.call("search", {"query": "treatment", "limit": 10})["results"]
-        pages = [self.call("search", {"query": "treatment", "limit": 5, "offset": at})["results"]
-                 for at in (0, 5)]
-        self.assertEqual(ten, pages[0] + pages[1])
+        for tool, first in (("search", {"query": "treatment"}),
+                            ("similar", {"id": "pmid:990000101"})):
+            ten = self.call(tool, {**first, "limit": 10})["results"]
+            page = self.call(tool, {**first, "limit": 4})
+            after = self.call(tool, {**first, "limit": 6, "cursor": page["next_cursor"]})
+            self.assertEqual([r["id"] for r in ten],
+                             [r["id"] for r in page["results"] + after["results"]])
+            self.assertIn("another request", self.call(tool, {
+                **first, "filters": {"year": "2020"}, "cursor": page["next_cursor"]}))
         for filters, holds in (({"year": "2019..2021"}, lambda r: 2019 <= r["year"] <= 2021),
                                ({"source": ["guideline"]}, lambda r: r["source"] == "guideline"),
                                ({"evidence": ["randomized-trial"]},
@@ -353,18 +360,21 @@ class Tools(Http):
         self.assertTrue(none["notices"])
 
     def test_every_declared_argument_works_and_no_other(self):
-        examples = {"query": "gout", "limit": 1, "offset": 1, "mode": "lexical",
+        examples = {"query": "gout", "limit": 1, "mode": "lexical",
                     "sort": "date", "expand": False, "authority_weight": 0.5,
                     "response_format": "detailed",
                     "filters": {"year": "2010..", "source": ["pubmed"], "evidence": ["trial"],
                                 "type": ["Journal Article"], "mesh": ["Gout", "Aged"],
                                 "journal": ["Gut"], "language": ["eng"],
                                 "retracted": "exclude", "has_abstract": True},
-                    "id": "pmid:990000101", "sections": ["abstract"], "max_tokens": 5}
+                    "id": "pmid:990000101", "sections": ["abstract"], "max_tokens": 500}
         for tool in SPEC["tools"]:
             properties = tool["inputSchema"]["properties"]
             required = {k: examples[k] for k in tool["inputSchema"]["required"]}
             for name in properties:
+                if name == "cursor":
+                    page = self.call(tool["name"], {**required, "limit": 1})
+                    examples[name] = page["next_cursor"]
                 if name != "filters":
                     answer = self.call(tool["name"], {**required, name: examples[name]})
                     self.assertIsInstance(answer, dict, name)
@@ -392,8 +402,10 @@ class Tools(Http):
         for arguments in ({}, {"query": ""}, {"query": "  "}, {"query": 5}, {"query": None},
                           {"query": "a" * 20000}, {"query": "a", "limit": 0},
                           {"query": "a", "limit": 51}, {"query": "a", "limit": "5"},
-                          {"query": "a", "limit": 1.5}, {"query": "a", "offset": -1},
-                          {"query": "a", "offset": "1"}, {"query": "a", "mode": "fast"},
+                          {"query": "a", "limit": 1.5}, {"query": "a", "offset": 1},
+                          {"query": "a", "cursor": 1}, {"query": "a", "cursor": "x"},
+                          {"query": "a", "max_tokens": 0}, {"query": "a", "max_tokens": 200001},
+                          {"query": "a", "max_tokens": 1}, {"query": "a", "mode": "fast"},
                           {"query": "a", "mode": 1}, {"query": "a", "sort": "year"},
                           {"query": "a", "filters": {"mesh": []}},
                           {"query": "a", "filters": {"mesh": [1]}}, {"query": "a", "filters": []},
@@ -439,8 +451,7 @@ class Tools(Http):
     def test_similar_answers_as_rest_does(self):
         path = "/v1/documents/pmid%3A990000101/similar?limit=3&year=2019.."
         rest = self.server.get(path).json
-        rest.pop("next_cursor")
-        tool = self.call("similar", {"id": "pmid:990000101~0", "limit": 3,
+        tool = self.call("similar", {"id": "pmid:990000101", "limit": 3,
                                      "filters": {"year": "2019.."}})
         self.assertEqual(tool, rest)
         self.assertEqual(len(tool["results"]), 3)
@@ -464,6 +475,21 @@ class Tools(Http):
         self.assertLess(len(found["content"][0]["text"]) / 4, 1500)
         tools = json.dumps(self.ask("tools/list")["tools"], separators=(",", ":"))
         self.assertLess(len(tools) / 4, 3000)
+
+    def test_budgets_of_searches(self):
+        for most in (400, 700, 1500):
+            for shape in ("concise", "detailed"):
+                result = self.ask("tools/call", {"name": "search", "arguments": {
+                    "query": "treatment of asthma", "limit": 20, "max_tokens": most,
+                    "response_format": shape}})
+                text = result["content"][0]["text"]
+                self.assertLessEqual(len(text.encode()) / 4, most)
+                self.assertTrue(result["structuredContent"]["truncated"])
+        arguments = {"query": "treatment", "limit": 50, "response_format": "detailed"}
+        result = self.ask("tools/call", {"name": "search", "arguments": arguments})
+        text = result["content"][0]["text"]
+        self.assertLessEqual(len(text.encode()) / 4, 8000)
+        self.assertGreater(len(text.encode()) / 4, 4000)
 
     def test_a_budget_cuts_and_says_where_to_go_on(self):
         guideline = "guideline:asthma-reliever-therapy"
@@ -530,6 +556,26 @@ class Transport(Http):
         self.assertRegex(metrics, r'requests_total\{route="mcp",status="200"\} [1-9]')
         self.assertRegex(metrics, r'stage_seconds_count\{stage="lexical"\} [1-9]')
         self.assertNotIn(secret, metrics + "".join(self.server.log))
+
+    def test_a_cursor_outlives_its_generation(self):
+        with temp_folder() as folder:
+            data = make_data(folder / "data")
+            with Server(data) as server:
+                def call(arguments):
+                    result = server.post("/mcp", message("tools/call", {
+                        "name": "search", "arguments": arguments})).json["result"]
+                    return result.get("structuredContent") or result["content"][0]["text"]
+                query = {"query": "asthma", "limit": 3}
+                ten = call({**query, "limit": 6})["results"]
+                first = call(query)
+                number = add_generation(data)
+                wait_for(lambda: call(query)["generation"] == number, "the swap")
+                second = call({**query, "cursor": first["next_cursor"]})
+                self.assertEqual((first["generation"], second["generation"]), (1, 1))
+                self.assertEqual([r["id"] for r in first["results"] + second["results"]],
+                                 [r["id"] for r in ten])
+            with Server(data, "--cursor-seconds", "0") as server:
+                self.assertIn("no longer served", call({**query, "cursor": first["next_cursor"]}))
 
     def test_without_an_index(self):
         with temp_folder() as empty, Server(empty / "later", "--wait") as server:
