@@ -84,14 +84,21 @@ enum med_code compat_number(const struct med_json *body, const char *name, long 
     long long max, long long *ret, struct med_err *err)
 {
     const struct med_json *v = med_json_get(body, name);
-    long long n;
+    const long long exact = 1ll << 53; /* every number above is whole */
+    unsigned long long digits = 0;
+    long long n = 0;
     if (!v || med_json_type(v) == MED_JSON_NULL) return MED_OK;
-    bool whole = med_json_type(v) == MED_JSON_STRING
-                     ? med_str_to_i64(med_str_trim(med_json_string(v)), &n)
-                     : med_json_int(v, INT32_MIN, INT32_MAX, &n);
+    bool whole;
+    if (med_json_type(v) == MED_JSON_STRING) {
+        whole = med_str_to_u64(med_json_string(v), &digits);
+        n = digits < (uint64_t)max ? (long long)digits : max;
+    } else {
+        whole = med_json_int(v, min, exact, &n) || med_json_number(v) > (double)exact;
+        if (med_json_number(v) > (double)max) n = max;
+    }
     if (!whole || n < min)
         return med_fail(err, MED_E_INVALID, "%s: a whole number from %lld expected", name, min);
-    *ret = n < max ? n : max;
+    *ret = n;
     return MED_OK;
 }
 

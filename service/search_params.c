@@ -393,11 +393,12 @@ static const struct param_row *find(struct med_str name)
     return NULL;
 }
 
-static enum med_code unknown(struct med_str name, struct med_err *err)
+static enum med_code unknown(struct med_str name, bool in_body, struct med_err *err)
 {
-    const char *known[ROW_COUNT];
+    const char *known[ROW_COUNT + 1];
     for (size_t i = 0; i < ROW_COUNT; i++) known[i] = rows[i].name;
-    const char *near = suggest_word(name, known, ROW_COUNT);
+    known[ROW_COUNT] = "filters";
+    const char *near = suggest_word(name, known, ROW_COUNT + in_body);
     int len = (int)(name.len < 60 ? name.len : 60);
     if (near)
         return med_fail(err, MED_E_USAGE, "unknown parameter \"%.*s\"; did you mean \"%s\"?", len,
@@ -432,7 +433,7 @@ enum med_code search_params_set(
     struct search_params *params, struct med_str name, struct med_str value, struct med_err *err)
 {
     const struct param_row *row = find(name);
-    return row ? apply(params, row, value, err) : unknown(name, err);
+    return row ? apply(params, row, value, err) : unknown(name, false, err);
 }
 
 /* --- JSON --- */
@@ -493,7 +494,7 @@ static enum med_code apply_member(struct search_params *params, const struct med
 {
     struct med_str name = med_str_of(med_json_key(member)), text;
     const struct param_row *row = find(name);
-    if (!row) return unknown(name, err);
+    if (!row) return unknown(name, true, err);
     if (row->filter != in_filters)
         return med_fail(err, MED_E_INVALID,
             row->filter ? "%s belongs inside \"filters\"" : "%s belongs beside \"filters\"",

@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import unittest
 import urllib.parse
@@ -66,6 +67,18 @@ def make_data(folder):
     run("ingest", "--data", folder, "--quiet", SAMPLE / "pubmed", SAMPLE / "guidelines")
     run("build", "--data", folder, "--quiet")
     return folder
+
+
+def json_test_suite():
+    """(name, bytes) of each case of nst/JSONTestSuite; empty where the shared data is not there."""
+    shared = pathlib.Path(os.environ.get("MEDICUS_SHARED", ROOT / "../shared"))
+    for base in (shared / "data", shared):
+        archive = base / "jsontestsuite/test_parsing.tar.gz"
+        if archive.exists():
+            with tarfile.open(archive) as tar:
+                return [(pathlib.Path(m.name).name, tar.extractfile(m).read())
+                        for m in tar.getmembers() if m.name.endswith(".json")]
+    return []
 
 
 class Answer:
