@@ -6,8 +6,8 @@ Usage: crash_cli.py MEDICUS kill|full|damage      (exit status 77 = skipped)
 MEDICUS_SEED repeats a run, MEDICUS_SOAK=1 runs the full counts. Every folder is made below TMPDIR,
 or in memory where there is such a place.
 
-kill    SIGKILL at random moments of ingest and build. What was acknowledged is there, the last
-        published generation answers, check is clean, and the next run succeeds and tidies up.
+kill    SIGKILL at random moments of ingest, update and build. What was acknowledged is there, the
+        last published generation answers, check is clean, and the next run succeeds and tidies up.
 full    the disk is full during ingest and build: exit status 7 and a sentence, nothing lost, a
         running server goes on, and a retry with space succeeds.
 damage  bits flipped, files cut off, exchanged and removed in a published generation: check finds
@@ -114,6 +114,9 @@ class Medicus:
 
     def build(self, *args):
         return json.loads(self.must("build", "--json", "--dim", DIM, *args))
+
+    def update(self):
+        return json.loads(self.must("update", "--json"))
 
 
 def manifests(data):
@@ -233,12 +236,13 @@ class Kills:
                 f"generation {generation} does not know mark{prefix}")
 
     def settle(self, prefix, ids, paths):
-        """The next ingest and build succeed, and nothing is left behind."""
+        """The next ingest and build (or update) succeed, and nothing is left behind."""
         self.medicus.ingest(paths)
         self.acknowledged += ids
         again = self.medicus.ingest(paths)
         require(again["unchanged"] == len(ids), f"ingesting again changed something: {again}")
-        report = self.medicus.build()
+        by_update = self.seen_generation and self.rng.random() < 0.5
+        report = self.medicus.update() if by_update else self.medicus.build()
         require(report["documents"] >= len(self.acknowledged), f"the build lost some: {report}")
         self.searchable, self.seen_generation = prefix, report["generation"]
         self.must_find(prefix, report["generation"])
@@ -260,6 +264,9 @@ def test_kill(program, rng, work):
     for name, args in (("build", ()), ("retrain", ("--retrain",))):
         other.timed(name, other.medicus.build, *args)
         k.seconds[name] = other.seconds[name]
+    other.medicus.ingest(other.new_input(per_input)[2])
+    other.timed("update", other.medicus.update)
+    k.seconds["update"] = other.seconds["update"]
     shutil.rmtree(other.medicus.data)
 
     kills = few_or_many(12, 200)
@@ -268,10 +275,12 @@ def test_kill(program, rng, work):
         if pending is None:
             pending = k.new_input(per_input)
         prefix, ids, paths = pending
-        action = rng.choice(("ingest", "ingest", "build", "retrain")) if k.seen_generation \
-            else "ingest"
+        action = rng.choice(("ingest", "ingest", "update", "update", "build", "retrain")) \
+            if k.seen_generation else "ingest"
         if action == "ingest":
             command = medicus.command("ingest", "--json", *sources, *paths)
+        elif action == "update":
+            command = medicus.command("update", "--json")
         else:
             extra = ["--retrain"] if action == "retrain" else []
             command = medicus.command("build", "--json", "--dim", DIM, *extra)

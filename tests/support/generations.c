@@ -58,6 +58,8 @@ enum med_code test_generation_write(
     g->segment.files = g->files;
     g->segment.file_count = TEST_GENERATION_FILES;
     snprintf(g->overlay, sizeof g->overlay, "overlay %llu", (unsigned long long)content);
+    snprintf(g->patch, sizeof g->patch, "patch %llu", (unsigned long long)content);
+    g->segment.patch_bytes = med_str_of(g->patch);
     g->segment.doc_count = 1;
     g->segment.chunk_count = 2;
     g->manifest = (struct med_manifest){.medicus_version = "0.1.0",
@@ -81,15 +83,24 @@ enum med_code test_generation_publish(
     return code == MED_OK ? med_generation_publish(data, &g->manifest, NULL, err) : code;
 }
 
-static bool overlay_is(const struct med_pin *pin, uint64_t content, struct med_err *err)
+static bool part_is(struct med_map map, const char *name, uint64_t content)
 {
-    struct med_map map;
     char text[32];
-    int len = snprintf(text, sizeof text, "overlay %llu", (unsigned long long)content);
-    if (med_pin_map_overlay(pin, true, &map, err) != MED_OK) return false;
+    int len = snprintf(text, sizeof text, "%s %llu", name, (unsigned long long)content);
     bool right = map.len == (size_t)len && memcmp(map.ptr, text, map.len) == 0;
     med_map_close(&map);
     return right;
+}
+
+/* The files of the generation itself. */
+static bool parts_are(const struct med_pin *pin, uint64_t content, struct med_err *err)
+{
+    struct med_map map;
+    const struct med_manifest *m = med_pin_manifest(pin);
+    return med_pin_map_overlay(pin, true, &map, err) == MED_OK &&
+           part_is(map, "overlay", content) &&
+           med_pin_map_patch(pin, &m->segments[0], true, &map, err) == MED_OK &&
+           part_is(map, "patch", content);
 }
 
 static bool file_is(const struct med_map *map, uint64_t content, unsigned file)
@@ -117,5 +128,5 @@ uint64_t test_generation_content(const struct med_pin *pin, struct med_err *err)
     if (med_pin_map(pin, NULL, "weights", true, &map, err) != MED_OK) return 0;
     bool right = file_is(&map, content, 99);
     med_map_close(&map);
-    return right && overlay_is(pin, content, err) ? content : 0;
+    return right && parts_are(pin, content, err) ? content : 0;
 }

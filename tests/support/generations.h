@@ -11,7 +11,7 @@ struct test_generation {
     struct med_segment_ref segment;
     struct med_file_ref files[TEST_GENERATION_FILES];
     struct med_file_ref encoder_file;
-    char overlay[32]; /* the number in digits */
+    char overlay[32], patch[32]; /* the number in digits */
 };
 
 /* Writes a segment and an encoder through the data folder's seam, durably, and fills a manifest for
