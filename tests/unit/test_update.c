@@ -503,20 +503,20 @@ static void works_follow_their_documents(void **state)
     put_titled(&l, "doc:z", "something else", "Lancet");
     build(&l, true);
     put_work(&l, "doc:c", "", "10.1/c");
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_int_equal(search(&l, "carditis")->count, 2);
     put_work(&l, "doc:a", "1", "10.1/c"); /* the bridge, and now the first by id */
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     const struct med_answer *answer = search(&l, "carditis");
     assert_int_equal(answer->count, 1);
     assert_int_equal(answer->results[0].also_count, 2);
     compare(&l);
     remove_id(&l, "doc:a");
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_int_equal(search(&l, "carditis")->count, 2);
     compare(&l);
     put_work(&l, "doc:c", "1", ""); /* an old document joins by itself */
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_int_equal(search(&l, "carditis")->count, 1);
     compare(&l);
     library_close(&l);
@@ -533,7 +533,7 @@ static void nothing_dead_is_offered(void **state)
     put_titled(&l, "doc:c", "hepatitis neuroma", "Lancet");
     build(&l, true);
     remove_id(&l, "doc:b");
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_int_equal(report.changes.removed, 1);
     assert_int_equal(report.analysed, 0);
     assert_int_equal(report.segments, 1);
@@ -560,23 +560,23 @@ static void a_library_may_become_empty(void **state)
     put_titled(&l, "doc:a", "carditis of the heart", "Lancet");
     build(&l, true);
     put_titled(&l, "doc:b", "hepatitis of the liver", "Lancet");
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_int_equal(report.segments, 2);
     remove_id(&l, "doc:a");
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_int_equal(report.segments, 1);
     assert_int_equal(report.dead, 0);
     compare(&l);
     remove_id(&l, "doc:b");
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_true(report.published);
     assert_int_equal(report.segments, 0);
     assert_int_equal(search(&l, "hepatitis")->count, 0);
     assert_int_equal(search(&l, "hepatitis OR carditis")->ranking->total, 0);
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_false(report.published);
     put_titled(&l, "doc:a", "carditis once more", "Lancet");
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_int_equal(search(&l, "carditis")->count, 1);
     compare(&l);
     library_close(&l);
@@ -593,7 +593,7 @@ static void nothing_changed_publishes_nothing(void **state)
     begin_with_some(&l);
     build(&l, false);
     uint64_t number = med_index_manifest(l.f.index)->number;
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_false(report.published);
     assert_int_equal(report.generation, number);
     unsigned n = 0;
@@ -612,7 +612,7 @@ static void nothing_changed_publishes_nothing(void **state)
     assert_int_equal(pending.added, 1);
     assert_int_equal(pending.changed, 0);
     assert_int_equal(pending.removed, 1);
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     assert_int_equal(report.generation, number + 1);
     assert_int_equal(report.analysed, 1);
     assert_memory_equal(&report.changes, &pending, 3 * sizeof pending.added);
@@ -669,7 +669,7 @@ static void segments_of_an_older_version_can_be_updated(void **state)
     publish_changed(&l, forget_statements, NULL);
     change_some(&l, 20);
     retract(&l);
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     compare(&l);
     library_close(&l);
 }
@@ -696,7 +696,7 @@ static void check_recounts_what_the_dead_had(void **state)
     begin_with_some(&l);
     build(&l, true);
     change_some(&l, 20);
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     publish_changed(&l, take_too_much, copy);
     med_index_release(&l.f.index);
     FIXTURE_OK(med_index_open(l.f.data, l.f.store, 0, true, &l.f.index, &ok_err));
@@ -730,7 +730,7 @@ static void damaged_patches_and_statements_never_crash(void **state)
     begin_with_some(&l);
     build(&l, false);
     change_some(&l, 30);
-    update(&l, MED_UPDATE_MERGE_NONE, &report);
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
     med_index_release(&l.f.index);
     struct med_pin *pin;
     FIXTURE_OK(med_generation_pin(l.f.data, 0, &pin, &ok_err));
