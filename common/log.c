@@ -6,19 +6,21 @@
 #include "common/clock.h"
 #include "common/unicode.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define LINE_BYTES_MAX 4096
 #define MESSAGE_BYTES_MAX 2048
 
-static enum med_log_level least_level = MED_LOG_INFO;
-static enum med_log_format line_format = MED_LOG_TEXT;
+/* Changed while others log: each line is written by one value of each. */
+static atomic_int least_level = MED_LOG_INFO;
+static atomic_int line_format = MED_LOG_TEXT;
 
 void med_log_setup(enum med_log_level least, enum med_log_format format)
 {
-    least_level = least;
-    line_format = format;
+    atomic_store(&least_level, (int)least);
+    atomic_store(&line_format, (int)format);
 }
 
 struct line {
@@ -73,7 +75,7 @@ static const char *level_name(enum med_log_level level)
 
 void med_log(enum med_log_level level, const char *event, const char *fmt, ...)
 {
-    if (level < least_level) return;
+    if ((int)level < atomic_load_explicit(&least_level, memory_order_relaxed)) return;
     char message[MESSAGE_BYTES_MAX];
     va_list args;
     va_start(args, fmt);
@@ -82,7 +84,7 @@ void med_log(enum med_log_level level, const char *event, const char *fmt, ...)
 
     char time_text[MED_TIME_TEXT_LEN + 1];
     med_time_text(med_unix_time_s(), time_text);
-    bool json = line_format == MED_LOG_JSON;
+    bool json = atomic_load_explicit(&line_format, memory_order_relaxed) == MED_LOG_JSON;
     struct line line = {.len = 0};
     put_cstr(&line, json ? "{\"time\":\"" : "");
     put_cstr(&line, time_text);

@@ -7,7 +7,7 @@
 enum med_log_level { MED_LOG_DEBUG, MED_LOG_INFO, MED_LOG_WARN, MED_LOG_ERROR };
 enum med_log_format { MED_LOG_TEXT, MED_LOG_JSON };
 
-/* Call it before other threads start. Without it: INFO and above, as text. */
+/* Any thread, at any time. Without it: INFO and above, as text. */
 void med_log_setup(enum med_log_level least, enum med_log_format format);
 /* One line, one write(2). event is a stable word, fmt a sentence; control characters are escaped
  * and what exceeds 4 KiB is cut. Any thread, at any time, also without memory. */

@@ -5,8 +5,8 @@ packages_build=(
     gcc g++ meson ninja-build pkg-config python3 python3-yaml
     libmicrohttpd-dev libfaiss-dev libopenblas-openmp-dev libcjson-dev liblmdb-dev
     libxml2-dev zlib1g-dev libarchive-dev libcmark-gfm-dev libcmark-gfm-extensions-dev
-    libyaml-dev libzstd-dev libsodium-dev libstemmer-dev libutf8proc-dev libxxhash-dev libgomp1
-    libsystemd-dev nettle-dev
+    libyaml-dev libzstd-dev libsodium-dev libgnutls28-dev libstemmer-dev libutf8proc-dev
+    libxxhash-dev libgomp1 libsystemd-dev nettle-dev
 )
 # What a machine needs that only runs the program.
 packages_run=(

@@ -1,8 +1,8 @@
 /* All documents of a query, one after the other, without loading them together. */
 #include "index/match.h"
 
-static enum med_code hand_over(const struct med_index *x, const struct med_ranking *ranking,
-    med_export_fn fn, void *ctx, struct med_err *err)
+static enum med_code hand_over(const struct med_index *x, const struct med_searcher *searcher,
+    const struct med_ranking *ranking, med_export_fn fn, void *ctx, struct med_err *err)
 {
     struct med_snapshot *snapshot = NULL;
     struct med_arena *arena = NULL;
@@ -17,6 +17,7 @@ static enum med_code hand_over(const struct med_index *x, const struct med_ranki
             snapshot, med_segment_doc_id(s, r->doc), s->docs[r->doc].version, arena, &doc, err);
         if (!code)
             code = fn(ctx, doc, s->flags[r->doc], (enum med_evidence)s->evidence[r->doc], err);
+        if (!code && searcher->shown) searcher->shown(searcher->shown_ctx, doc->id);
     }
     med_arena_free(&arena);
     if (snapshot) med_snapshot_close(&snapshot);
@@ -41,5 +42,5 @@ enum med_code med_export(const struct med_index *index, struct med_searcher *sea
     if (code) return code;
     *ret_total = ranking->total;
     *ret_count = ranking->count;
-    return hand_over(index, ranking, fn, ctx, err);
+    return hand_over(index, searcher, ranking, fn, ctx, err);
 }

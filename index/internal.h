@@ -78,7 +78,9 @@ static inline bool med_source_allowed(uint32_t sources, unsigned source)
 }
 
 struct med_searcher {
-    uint32_t sources; /* med_searcher_limit; 0 = all */
+    uint32_t sources;                            /* med_searcher_limit; 0 = all */
+    void (*shown)(void *ctx, struct med_str id); /* med_searcher_watch; or NULL */
+    void *shown_ctx;
     struct med_analyzer *analyzer;
     struct med_lex_scratch *scratch;
 };

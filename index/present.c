@@ -97,6 +97,8 @@ enum med_code answer_make(const struct med_index *index, struct med_searcher *se
             arena, &answer->results[i], err);
     med_snapshot_close(&snapshot);
     if (code) return code;
+    for (size_t i = 0; searcher->shown && i < answer->count; i++)
+        searcher->shown(searcher->shown_ctx, answer->results[i].id);
     answer->ns_present = med_now_ns() - start;
     *ret_answer = answer;
     return MED_OK;

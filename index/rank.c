@@ -712,6 +712,13 @@ void med_searcher_limit(struct med_searcher *searcher, uint32_t sources)
     searcher->sources = sources;
 }
 
+void med_searcher_watch(
+    struct med_searcher *searcher, void (*shown)(void *ctx, struct med_str id), void *ctx)
+{
+    searcher->shown = shown;
+    searcher->shown_ctx = ctx;
+}
+
 void med_searcher_free(struct med_searcher **searcher)
 {
     struct med_searcher *s = *searcher;

@@ -153,6 +153,10 @@ void med_searcher_free(struct med_searcher **searcher);
  * counted or exported with it, whatever a request's filter says. Term statistics, spelling and
  * abbreviations stay those of the whole index. */
 void med_searcher_limit(struct med_searcher *searcher, uint32_t sources);
+/* From now on shown is called with the id of everything that an answer or an export made with it
+ * holds, in order; NULL: nobody is told. The id lives until shown returns. */
+void med_searcher_watch(
+    struct med_searcher *searcher, void (*shown)(void *ctx, struct med_str id), void *ctx);
 
 /* The query is taken literally. */
 enum med_code med_rank(const struct med_index *index, struct med_searcher *searcher,

@@ -2,6 +2,7 @@
 #include "common/buf.h"
 #include "service/command.h"
 #include "service/listener.h"
+#include "service/tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,9 @@ enum med_code cmd_health(const struct options *options, struct med_err *err)
     int fd, status = 0;
     enum med_code code = listener_connect(options->listen, TIMEOUT_MS, &fd, err);
     if (code) return code;
-    if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) == (ssize_t)sizeof request - 1) {
+    if (options->tls_cert) {
+        code = tls_ask(fd, med_str_of(request), answer, sizeof answer, err);
+    } else if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) == (ssize_t)sizeof request - 1) {
         ssize_t n = 1;
         while (len < sizeof answer - 1 && n > 0) {
             n = recv(fd, answer + len, sizeof answer - 1 - len, 0);
@@ -27,6 +30,7 @@ enum med_code cmd_health(const struct options *options, struct med_err *err)
         }
     }
     close(fd);
+    if (code) return code;
     if (sscanf(answer, "HTTP/1.1 %d", &status) != 1)
         return med_fail(err, MED_E_BUSY, "the server at %s does not answer", options->listen);
     if (status != 200)

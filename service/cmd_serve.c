@@ -6,8 +6,10 @@
 #include "common/parallel.h"
 #include "service/command.h"
 #include "service/notify.h"
+#include "service/reload.h"
 #include "service/search_params.h"
 #include "service/server.h"
+#include "service/tls.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -19,7 +21,8 @@
 #define STOP_DEADLINE_MS 4000
 
 static atomic_bool stop;
-static struct http_server *stopped_server; /* set before the signals are caught */
+static atomic_bool reload;
+static struct http_server *stopped_server; /* set before the signals to stop are caught */
 
 static void on_signal(int number)
 {
@@ -28,26 +31,18 @@ static void on_signal(int number)
     http_server_wake(stopped_server);
 }
 
-static enum med_code set_up_log(const struct options *options, struct med_err *err)
+static void on_hangup(int number)
 {
-    static const char *const levels[] = {"debug", "info", "warn", "error"};
-    struct med_str format = med_str_of(options->log_format), level = med_str_of(options->log_level);
-    bool json = med_str_eq(format, MED_STR("json"));
-    if (!json && !med_str_eq(format, MED_STR("text")))
-        return med_fail(err, MED_E_USAGE, "--log-format is text or json");
-    for (int i = 0; i < 4; i++) {
-        if (!med_str_eq(level, med_str_of(levels[i]))) continue;
-        enum med_log_level least = options->quiet ? MED_LOG_ERROR : (enum med_log_level)i;
-        med_log_setup(least, json ? MED_LOG_JSON : MED_LOG_TEXT);
-        return MED_OK;
-    }
-    return med_fail(err, MED_E_USAGE, "--log-level is debug, info, warn or error");
+    (void)number;
+    atomic_store(&reload, true);
+    if (stopped_server) http_server_wake(stopped_server);
 }
 
 static struct http_options http_options_of(const struct options *o)
 {
     return (struct http_options){.listen = o->listen,
         .allow_public = o->allow_public,
+        .tls = o->tls_cert != NULL,
         .io_threads = (unsigned)o->io_threads,
         .workers = o->threads ? (unsigned)o->threads : med_cpu_count(),
         .queue_depth = o->queue_depth,
@@ -93,35 +88,43 @@ static void announce(const struct options *options, const char *url)
         fprintf(stderr, "listening on %s\n", url);
 }
 
-static void reload_keys(struct server *server)
-{
-    struct med_err err = {0};
-    bool changed;
-    enum med_code code = access_reload(server->access, false, &changed, &err);
-    if (code)
-        med_log(MED_LOG_ERROR, "keys", "%s; the keys from before stay in force", err.text);
-    else if (changed)
-        med_log(MED_LOG_INFO, "keys", "read %zu keys", access_key_count(server->access));
-}
-
 static void on_tick(void *ctx)
 {
     struct server *server = ctx;
     if (http_server_responsive(server->http)) notify_alive();
     if (atomic_load(&stop))
         notify_stopping();
+    else if (atomic_exchange(&reload, false))
+        settings_reload(server);
     else
-        reload_keys(server);
+        settings_reload_keys(server);
 }
 
-static enum med_code open_access(
-    const struct options *o, struct access **ret_access, struct med_err *err)
+/* --print-config and --check-config */
+static enum med_code tell_config(const struct options *options, struct med_err *err)
 {
-    struct access_options access = {.data = o->data, .metrics_open = o->open_metrics};
-    enum med_code code =
-        o->rate_limit ? rate_parse(med_str_of(o->rate_limit), &access.rate, err) : MED_OK;
-    if (code) med_err_prefix(err, "--rate-limit");
-    return code ? code : access_new(&access, ret_access, err);
+    struct med_buf out;
+    enum med_code code = MED_OK;
+    med_buf_init(&out, MED_MIB);
+    if (options->print_config) settings_print(options, &out);
+    if (options->check_config) code = settings_check_all(options, &out, err);
+    if (!code) code = command_print(&out, err);
+    med_buf_free(&out);
+    return code;
+}
+
+static enum med_code open_parts(
+    const struct options *options, struct server *server, struct med_err *err)
+{
+    struct access_options access = {.data = options->data, .metrics_open = options->open_metrics};
+    enum med_code code = settings_rate(options, &access.rate, err);
+    if (!code) code = access_new(&access, &server->access, err);
+    if (!code) code = audit_new(&server->audit, err);
+    if (!code) code = settings_apply(server, options, err);
+    if (!code)
+        code = serving_new(
+            options->data, options->wait, options->cursor_seconds, &server->serving, err);
+    return code;
 }
 
 static enum med_code run(const struct options *options, struct server *server, struct med_err *err)
@@ -134,7 +137,8 @@ static enum med_code run(const struct options *options, struct server *server, s
     raise_descriptor_limit(options->connections);
     enum med_code code = http_server_new(&http_options, &app, &server->http, err);
     if (code) return code;
-    snprintf(own_url, sizeof own_url, "http://%s", http_server_address(server->http));
+    snprintf(own_url, sizeof own_url, "%s://%s", http_options.tls ? "https" : "http",
+        http_server_address(server->http));
     server->public_url = public_url_of(options->public_url ? options->public_url : own_url);
     access_open_without_keys(
         server->access, options->allow_public || http_server_is_local(server->http));
@@ -150,27 +154,27 @@ static enum med_code run(const struct options *options, struct server *server, s
 enum med_code cmd_serve(const struct options *options, struct med_err *err)
 {
     if (options->arg_count) return med_fail(err, MED_E_USAGE, "serve takes no arguments");
+    if (options->print_config && !options->check_config) return tell_config(options, err);
     if (!options->data || !*options->data)
         return med_fail(
             err, MED_E_USAGE, "which data folder? Give --data FOLDER or set MEDICUS_DATA");
-    enum med_code code = set_up_log(options, err);
-    if (code) return code;
+    if (options->check_config) return tell_config(options, err);
+    struct sigaction hangup = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
+    sigaction(SIGHUP, &hangup, NULL);
     struct server *server = med_calloc(1, sizeof *server);
     if (!server) return med_fail(err, MED_E_NOMEM, "out of memory for the server");
     server->limits = (struct gate_limits){
         .target_bytes_max = MED_URL_BYTES_MAX, .body_bytes_max = options->request_bytes};
     search_params_deploy(options->authority_weight);
-    server->access_log = options->access_log;
-    server->allow_origin = options->allow_origin;
     server->start_unix_s = med_unix_time_s();
     if (getrandom(&server->id_seed, sizeof server->id_seed, 0) < 0) server->id_seed = med_now_ns();
-    code = open_access(options, &server->access, err);
-    if (!code)
-        code = serving_new(
-            options->data, options->wait, options->cursor_seconds, &server->serving, err);
+    enum med_code code = open_parts(options, server, err);
     if (!code) code = run(options, server, err);
     serving_free(&server->serving);
     access_free(&server->access);
+    audit_free(&server->audit);
+    settings_free(server);
+    tls_forget();
     med_free(server);
     return code;
 }

@@ -192,6 +192,7 @@ enum med_code compat_read(struct server *server, struct worker_state *worker,
         }
         code = fetch_whole(served, request->caller.source_mask, id, worker->arena, ret_fetched,
             ret_selection, err);
+        if (!code) audit_id(&worker->ids, (*ret_fetched)->doc->id);
         if (code != MED_E_NOT_FOUND) break;
         if (!decoded(id, worker->arena, &plain))
             return med_fail(err, MED_E_NOMEM, "the request needs too much memory");

@@ -12,6 +12,7 @@ static enum med_code load(const struct fetch_source *source, const struct fetch_
         return med_fail(err, MED_E_INVALID, "the id is not valid UTF-8");
     enum med_code code =
         med_fetch(source->store, source->index, source->sources, id, arena, ret_fetched, err);
+    if (!code) audit_id(source->ids, id);
     return code ? code : document_select(*ret_fetched, params, arena, ret_selection, err);
 }
 

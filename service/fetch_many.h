@@ -2,11 +2,13 @@
 #pragma once
 
 #include "service/answer.h"
+#include "service/audit.h"
 
 struct fetch_source {
     struct med_store *store;
     const struct med_index *index; /* may be NULL */
     uint32_t sources;              /* that may be seen; 0 = all */
+    struct audit_ids *ids;         /* are told what was read; may be NULL */
 };
 
 /* One document; nothing is written when it fails. */

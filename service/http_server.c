@@ -14,6 +14,9 @@
  * waits again, without a timeout, whenever exactly 128 events arrive at once, and so can hang for
  * good.
  *
+ * With TLS the bytes of a connection belong to GnuTLS's session inside libmicrohttpd: nothing is
+ * written past it, so a connection that is refused or late is closed without a word.
+ *
  * libmicrohttpd unescapes targets, accepts conflicting framing and hides stray bytes. It is told
  * not to unescape; the target is copied when the request line is complete; the application's gate
  * sees every header field. */
@@ -23,6 +26,7 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "service/listener.h"
+#include "service/tls.h"
 #include "service/worker_pool.h"
 
 #include <errno.h>
@@ -194,8 +198,9 @@ static void send_raw(int fd, const char *status_and_fields, const char *body)
     (void)!send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void send_timeout(int fd)
+static void send_timeout(const struct http_server *s, int fd)
 {
+    if (s->options.tls) return; /* only libmicrohttpd knows the session's keys */
     send_raw(fd, "408 Request Timeout",
         "{\"type\":\"/problems/request-timeout\",\"title\":\"The request took too long to arrive\","
         "\"status\":408,\"next\":\"Send the whole request without pauses.\"}\n");
@@ -220,7 +225,7 @@ static void reap(struct http_server *s, bool look_for_ends)
         if (!late && !(look_for_ends && peer_has_gone(c))) continue;
         if (!atomic_compare_exchange_strong(&c->deadline_ns, &deadline, REAPED)) continue;
         if (late && atomic_load(&c->phase) != PHASE_IDLE && !atomic_load(&c->answering))
-            send_timeout(c->fd);
+            send_timeout(s, c->fd);
         (void)shutdown(c->fd, SHUT_RDWR);
         if (late) atomic_fetch_add(&s->reaped, 1);
     }
@@ -514,10 +519,13 @@ static void worker_state_free(void *ctx, void *state)
 
 static void refuse_connection(struct http_server *s, int fd)
 {
-    send_raw(fd, "503 Service Unavailable\r\nRetry-After: 1",
-        "{\"type\":\"/problems/overloaded\",\"title\":\"Too many requests at once\",\"status\":503,"
-        "\"detail\":\"too many connections\",\"next\":\"Wait for the seconds in Retry-After, then "
-        "try again.\"}\n");
+    if (!s->options.tls)
+        send_raw(fd, "503 Service Unavailable\r\nRetry-After: 1",
+            "{\"type\":\"/problems/overloaded\",\"title\":\"Too many requests at "
+            "once\",\"status\":503,"
+            "\"detail\":\"too many connections\",\"next\":\"Wait for the seconds in Retry-After, "
+            "then "
+            "try again.\"}\n");
     close(fd);
     atomic_fetch_add(&s->refused, 1);
 }
@@ -583,15 +591,26 @@ static void *io_main(void *arg)
 
 static enum med_code start_daemon(struct io_thread *io, struct med_err *err)
 {
+    static char priorities[] = TLS_PRIORITIES;
     struct http_server *s = io->server;
     unsigned flags =
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET;
+    struct MHD_OptionItem tls[] = {{.option = MHD_OPTION_HTTPS_PRIORITIES, .ptr_value = priorities},
+        {.option = MHD_OPTION_HTTPS_CERT_CALLBACK, .ptr_value = tls_certificate_callback()},
+        {.option = MHD_OPTION_END}};
+    if (s->options.tls)
+        flags |= MHD_USE_TLS;
+    else
+        tls[0].option = MHD_OPTION_END;
+    if (s->options.tls && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+        return med_fail(err, MED_E_UNSUPPORTED, "this libmicrohttpd was built without TLS");
     io->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, io, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)s->options.connections_max + 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, io, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
         io, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, io, MHD_OPTION_UNESCAPE_CALLBACK,
-        keep_escaped, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        keep_escaped, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, tls,
+        MHD_OPTION_END);
     if (!io->daemon)
         return med_fail(err, MED_E_INTERNAL,
             "libmicrohttpd does not start; are there enough file descriptors?");

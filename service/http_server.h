@@ -83,6 +83,7 @@ struct http_app {
 struct http_options {
     const char *listen; /* "127.0.0.1:8080", "[::1]:0", "localhost:8080" */
     bool allow_public;
+    bool tls; /* with what tls_use was told */
     unsigned io_threads, workers;
     size_t queue_depth, connections_max, body_bytes_max, header_count_max, target_bytes_max;
     uint64_t header_deadline_ms, body_deadline_ms, idle_ms;

@@ -102,19 +102,37 @@ static enum med_code bind_one(
     return med_fail_errno(err, failed, "cannot listen on %s", spec);
 }
 
-enum med_code listener_open(
-    const char *spec, bool allow_public, struct listener *ret_listener, struct med_err *err)
+static enum med_code find(
+    const char *spec, bool allow_public, struct addrinfo **ret_list, struct med_err *err)
 {
     struct addrinfo *list;
     enum med_code code = resolve(spec, true, &list, err);
     if (code) return code;
-    if (!allow_public && !is_loopback(list->ai_addr)) {
-        freeaddrinfo(list);
-        return med_fail(err, MED_E_USAGE,
-            "%s can be reached from other machines, and there are no keys: make one with `medicus "
-            "key add NAME`, or say --allow-public to answer everybody",
-            spec);
+    if (allow_public || is_loopback(list->ai_addr)) {
+        *ret_list = list;
+        return MED_OK;
     }
+    freeaddrinfo(list);
+    return med_fail(err, MED_E_USAGE,
+        "%s can be reached from other machines, and there are no keys: make one with `medicus key "
+        "add NAME`, or say --allow-public to answer everybody",
+        spec);
+}
+
+enum med_code listener_check(const char *spec, bool allow_public, struct med_err *err)
+{
+    struct addrinfo *list;
+    enum med_code code = find(spec, allow_public, &list, err);
+    if (!code) freeaddrinfo(list);
+    return code;
+}
+
+enum med_code listener_open(
+    const char *spec, bool allow_public, struct listener *ret_listener, struct med_err *err)
+{
+    struct addrinfo *list;
+    enum med_code code = find(spec, allow_public, &list, err);
+    if (code) return code;
     struct listener l = {.local = is_loopback(list->ai_addr)};
     code = bind_one(spec, list, &l.fd, err);
     freeaddrinfo(list);

@@ -17,6 +17,8 @@ struct listener {
 /* "127.0.0.1:8080", "[::1]:0", "localhost:8080", ":8080" (this machine only). */
 enum med_code listener_open(const char *spec, bool allow_public, struct listener *ret_listener,
     struct med_err *err) MED_CHECK;
+/* The same without listening: whether the address is one, and may be listened on. */
+enum med_code listener_check(const char *spec, bool allow_public, struct med_err *err) MED_CHECK;
 /* A non-blocking, close-on-exec connection, -1 with errno EAGAIN when nobody waits. */
 int listener_accept(const struct listener *listener);
 void listener_close(struct listener *listener);

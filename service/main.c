@@ -194,7 +194,8 @@ static void print_help(const struct command *c)
 {
     printf("medicus %s: %s\n\nUsage: medicus %s %s\n", c->name, c->summary, c->name, c->usage);
     if (*c->details) printf("\n%s", c->details);
-    printf("\nOptions (a flag wins over its environment variable):\n");
+    printf("\nOptions (a flag wins over its environment variable, that over the configuration "
+           "file):\n");
     options_help(c->id, help_line);
     printf("\nExamples:\n%s", c->examples);
     printf("\nExit status: %s", command_exit_statuses());
@@ -278,11 +279,13 @@ int main(int argc, char **argv)
     enum med_code code = MED_E_USAGE;
     const struct command *command = find_command(argv[1], &err);
     if (command) code = options_parse(command->id, argc - 1, argv + 1, &options, &err);
-    if (!code && options.help) {
-        print_help(command);
-        return 0;
+    if (!code) {
+        if (options.help)
+            print_help(command);
+        else
+            code = command->run(&options, &err);
+        options_free(&options);
     }
-    if (!code) code = command->run(&options, &err);
     if (code) fprintf(stderr, "medicus: %s\n", err.text[0] ? err.text : med_code_name(code));
     return med_code_exit_status(code);
 }

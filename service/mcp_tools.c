@@ -332,6 +332,7 @@ static enum med_code load(struct mcp_engine *engine, struct med_str id,
         return med_fail(err, MED_E_INVALID, "the id is not valid UTF-8");
     enum med_code code = med_fetch(engine->source.store, engine->source.index,
         engine->source.sources, id, engine->arena, ret_fetched, err);
+    if (!code) audit_id(engine->source.ids, id);
     return code ? code : document_select(*ret_fetched, params, engine->arena, ret_selection, err);
 }
 

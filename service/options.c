@@ -1,9 +1,12 @@
 #include "service/options.h"
 
+#include "common/fs.h"
 #include "common/limits.h"
 #include "common/str.h"
+#include "service/config.h"
 #include "service/suggest.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -37,6 +40,8 @@ struct option_row {
 static const struct option_row rows[] = {
     {"data", 'd', "FOLDER", "MEDICUS_DATA", DATA_COMMANDS, OPTION_TEXT, AT(data), 0, 0, 0, NULL,
         "the data folder (or MEDICUS_DATA)"},
+    {"config", 0, "FILE", "MEDICUS_CONFIG", DATA_COMMANDS | ON(HEALTH), OPTION_TEXT, AT(config), 0,
+        0, 0, NULL, "read settings from this file (default " CONFIG_DEFAULT_PATH ", if it exists)"},
     {"json", 'j', NULL, NULL, EVERY & ~(ON(SERVE) | ON(MCP) | ON(COMPLETION) | ON(MANUAL)),
         OPTION_FLAG, AT(json), 0, 0, 0, NULL, "print JSON for programs"},
     {"quiet", 'q', NULL, "MEDICUS_QUIET", EVERY, OPTION_FLAG, AT(quiet), 0, 0, 0, NULL,
@@ -190,12 +195,24 @@ static const struct option_row rows[] = {
         0, 0, 0, NULL, "listen where other machines can reach it although there are no keys"},
     {"rate-limit", 0, "N/UNIT", "MEDICUS_RATE_LIMIT", ON(SERVE), OPTION_TEXT, AT(rate_limit),
         0, 0, 0, NULL,
-        "requests per s, min or h of a key without its own rate, or of all without keys"},
+        "requests per s, min or h, of a key without an own rate or of all without keys"},
+    {"tls-cert", 0, "FILE", "MEDICUS_TLS_CERT", ON(SERVE) | ON(HEALTH), OPTION_TEXT, AT(tls_cert),
+        0, 0, 0, NULL, "speak TLS, with this certificate and its chain (PEM)"},
+    {"tls-key", 0, "FILE", "MEDICUS_TLS_KEY", ON(SERVE), OPTION_TEXT, AT(tls_key), 0, 0, 0, NULL,
+        "private key of --tls-cert (PEM, unencrypted, closed to others)"},
     {"open-metrics", 0, NULL, "MEDICUS_OPEN_METRICS", ON(SERVE), OPTION_FLAG, AT(open_metrics),
         0, 0, 0, NULL, "answer /metrics without a key although there are keys"},
     {"allow-origin", 0, "LIST", "MEDICUS_ALLOW_ORIGIN", ON(SERVE), OPTION_TEXT,
         AT(allow_origin), 0, 0, 0, NULL,
         "origins of web pages that may use /mcp, separated by commas"},
+    {"audit-log", 0, "FILE", "MEDICUS_AUDIT_LOG", ON(SERVE), OPTION_TEXT, AT(audit_log), 0, 0, 0,
+        NULL, "append who asked, when, and which ids were answered, as JSON Lines"},
+    {"audit-query-text", 0, NULL, "MEDICUS_AUDIT_QUERY_TEXT", ON(SERVE), OPTION_FLAG,
+        AT(audit_query_text), 0, 0, 0, NULL, "and what was searched for"},
+    {"print-config", 0, NULL, NULL, ON(SERVE), OPTION_FLAG, AT(print_config), 0, 0, 0, NULL,
+        "print every setting and its origin, as a configuration file, and end"},
+    {"check-config", 0, NULL, NULL, ON(SERVE), OPTION_FLAG, AT(check_config), 0, 0, 0, NULL,
+        "check settings, keys, certificate and data folder, and end"},
     {"wait", 0, NULL, "MEDICUS_WAIT", ON(SERVE) | ON(MCP), OPTION_FLAG, AT(wait), 0, 0,
         0, NULL,
         "start without an index and serve the first one that is published"},
@@ -289,11 +306,27 @@ static enum med_code set_value(
     return med_fail(err, MED_E_INTERNAL, "an option of no kind");
 }
 
-static enum med_code set_defaults(
-    enum command_id command, struct options *options, struct med_err *err)
+/* --- layers: defaults, credentials, file, environment; flags come last --- */
+
+enum { ORIGIN_DEFAULT = 0, ORIGIN_CREDENTIAL = -1, ORIGIN_ENV = -2, ORIGIN_FLAG = -3 };
+_Static_assert(ROW_COUNT <= OPTION_ROWS_MAX, "room for the origin of every row");
+
+static enum med_code set_from(struct options *options, const struct option_row *row,
+    const char *value, int origin, struct med_err *err)
 {
-    enum med_code code = MED_OK;
-    for (size_t i = 0; !code && i < ROW_COUNT; i++) {
+    enum med_code code = set_value(options, row, value, err);
+    if (!code) options->origin[row - rows] = origin;
+    return code;
+}
+
+static bool is_setting(const struct option_row *row)
+{
+    return row->env && row->offset != AT(config);
+}
+
+static void set_defaults(enum command_id command, struct options *options)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++) {
         const struct option_row *row = &rows[i];
         if (!(row->commands & 1u << command)) continue;
         if (row->kind == OPTION_UINT) {
@@ -306,13 +339,113 @@ static enum med_code set_defaults(
             const char **p = field(options, row);
             *p = row->text;
         }
-        const char *value = row->env ? getenv(row->env) : NULL;
-        if (value && *value) {
-            code = set_value(options, row, value, err);
-            if (code) med_err_prefix(err, "environment variable %s", row->env);
-        }
+    }
+}
+
+/* LoadCredential=tls-key:... of a systemd unit. */
+static enum med_code set_credentials(
+    enum command_id command, struct options *options, struct med_err *err)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    enum med_code code = MED_OK;
+    for (size_t i = 0; folder && *folder && !code && i < ROW_COUNT; i++) {
+        const struct option_row *row = &rows[i];
+        if (!(row->commands & 1u << command)) continue;
+        if (row->offset != AT(tls_cert) && row->offset != AT(tls_key)) continue;
+        char *path = med_arena_printf(options->arena, "%s/%s", folder, row->name);
+        if (!path) return med_fail(err, MED_E_NOMEM, "out of memory for the configuration");
+        if (med_path_exists(path)) code = set_from(options, row, path, ORIGIN_CREDENTIAL, err);
     }
     return code;
+}
+
+static enum med_code set_environment(
+    enum command_id command, struct options *options, struct med_err *err)
+{
+    enum med_code code = MED_OK;
+    for (size_t i = 0; !code && i < ROW_COUNT; i++) {
+        const struct option_row *row = &rows[i];
+        if (!(row->commands & 1u << command)) continue;
+        const char *value = row->env ? getenv(row->env) : NULL;
+        if (!value || !*value) continue;
+        code = set_from(options, row, value, ORIGIN_ENV, err);
+        if (code) med_err_prefix(err, "environment variable %s", row->env);
+    }
+    return code;
+}
+
+static enum med_code unknown_setting(const char *name, struct med_err *err)
+{
+    const char *known[ROW_COUNT];
+    size_t count = 0;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (is_setting(&rows[i])) known[count++] = rows[i].name;
+    }
+    const char *near = suggest_word(med_str_of(name), known, count);
+    if (near)
+        return med_fail(
+            err, MED_E_USAGE, "unknown setting \"%.60s\"; did you mean \"%s\"?", name, near);
+    return med_fail(err, MED_E_USAGE,
+        "unknown setting \"%.60s\"; `medicus serve --print-config` lists all", name);
+}
+
+/* A word that is neither yes nor no is a mistake, and a flag may open a server. */
+static bool is_bool(const char *value)
+{
+    static const char *const words[] = {"true", "false", "yes", "no", "1", "0"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (med_str_eq_nocase(med_str_of(value), med_str_of(words[i]))) return true;
+    }
+    return false;
+}
+
+/* Settings of other commands are left to these. */
+static enum med_code set_entry(enum command_id command, struct options *options,
+    const struct config_entry *entry, struct med_err *err)
+{
+    const struct option_row *found = NULL;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (!is_setting(&rows[i]) || strcmp(rows[i].name, entry->name) != 0) continue;
+        if (!found || rows[i].commands & 1u << command) found = &rows[i];
+    }
+    if (!found) return unknown_setting(entry->name, err);
+    if (!(found->commands & 1u << command) || !*entry->value) return MED_OK;
+    if (found->kind == OPTION_FLAG && !is_bool(entry->value))
+        return med_fail(
+            err, MED_E_USAGE, "%s is true or false, not \"%.60s\"", entry->name, entry->value);
+    return set_from(options, found, entry->value, (int)entry->line, err);
+}
+
+static enum med_code read_config(
+    enum command_id command, const char *path, struct options *options, struct med_err *err)
+{
+    struct med_buf text;
+    struct config config = {0};
+    med_buf_init(&text, CONFIG_BYTES_MAX);
+    enum med_code code = med_read_file(path, &text, err);
+    if (!code) {
+        code = config_parse(med_buf_str(&text), options->arena, &config, err);
+        if (code) med_err_prefix(err, "%s", path);
+    }
+    med_buf_free(&text);
+    for (size_t i = 0; !code && i < config.count; i++) {
+        code = set_entry(command, options, &config.entries[i], err);
+        if (code) med_err_prefix(err, "%s: line %u", path, config.entries[i].line);
+    }
+    if (!code) options->config_path = path;
+    return code;
+}
+
+/* `given` by a flag, or NULL. */
+static enum med_code set_file(
+    enum command_id command, const char *given, struct options *options, struct med_err *err)
+{
+    const char *path = given ? given : getenv("MEDICUS_CONFIG");
+    if (path) return *path ? read_config(command, path, options, err) : MED_OK;
+    if (!med_path_exists(CONFIG_DEFAULT_PATH)) return MED_OK;
+    enum med_code code = read_config(command, CONFIG_DEFAULT_PATH, options, err);
+    /* The service's settings may be none of the business of someone who searches. */
+    return code == MED_E_PERMISSION && command != COMMAND_SERVE ? MED_OK : code;
 }
 
 static enum med_code unknown_option(enum command_id command, const char *given, struct med_err *err)
@@ -366,17 +499,16 @@ static const struct option_row *row_of(enum command_id command, int c)
     return NULL;
 }
 
-enum med_code options_parse(enum command_id command, int argc, char **argv,
-    struct options *ret_options, struct med_err *err)
+static enum med_code set_flags(
+    enum command_id command, int argc, char **argv, struct options *options, struct med_err *err)
 {
-    struct options options = {.fusion_weight = -1, .authority_weight = -1};
     struct getopt_tables tables;
+    enum med_code code = MED_OK;
     make_tables(command, &tables);
-    enum med_code code = set_defaults(command, &options, err);
     opterr = 0;
-    optind = 1;
+    optind = 0; /* begins anew, also after another pass */
     while (!code) {
-        int before = optind;
+        int before = optind ? optind : 1;
         int c = getopt_long(argc, argv, tables.letters, tables.longs, NULL);
         if (c == -1) break;
         if (c == ':') return med_fail(err, MED_E_USAGE, "%s needs a value", argv[optind - 1]);
@@ -386,13 +518,117 @@ enum med_code options_parse(enum command_id command, int argc, char **argv,
             return unknown_option(command, argv[optind > before ? optind - 1 : before], err);
         const struct option_row *row = row_of(command, c);
         if (!row) return med_fail(err, MED_E_INTERNAL, "getopt_long returned %d", c);
-        code = set_value(&options, row, row->value ? optarg : NULL, err);
+        code = set_from(options, row, row->value ? optarg : NULL, ORIGIN_FLAG, err);
     }
+    options->args = (const char *const *)argv + optind;
+    options->arg_count = (unsigned)(argc - optind);
+    return code;
+}
+
+static struct {
+    enum command_id command;
+    int argc;
+    char **argv;
+} parsed; /* for options_reparse */
+
+enum med_code options_parse(enum command_id command, int argc, char **argv,
+    struct options *ret_options, struct med_err *err)
+{
+    struct options flags = {0};
+    struct options options = {.fusion_weight = -1, .authority_weight = -1};
+    parsed.command = command;
+    parsed.argc = argc;
+    parsed.argv = argv;
+    /* A first pass, because a flag names the file that lies below all flags. */
+    enum med_code code = set_flags(command, argc, argv, &flags, err);
     if (code) return code;
-    options.args = (const char *const *)argv + optind;
-    options.arg_count = (unsigned)(argc - optind);
+    code = med_arena_new(8 * CONFIG_BYTES_MAX, &options.arena, err);
+    if (code) return code;
+    set_defaults(command, &options);
+    code = set_credentials(command, &options, err);
+    bool takes_file = false;
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        takes_file |=
+            rows[i].offset == AT(config) && rows[i].env && rows[i].commands >> command & 1;
+    if (!code && takes_file && !flags.help) code = set_file(command, flags.config, &options, err);
+    if (!code) code = set_environment(command, &options, err);
+    if (!code) code = set_flags(command, argc, argv, &options, err);
+    if (code) {
+        options_free(&options);
+        return code;
+    }
     *ret_options = options;
     return MED_OK;
+}
+
+enum med_code options_reparse(struct options *ret_options, struct med_err *err)
+{
+    return options_parse(parsed.command, parsed.argc, parsed.argv, ret_options, err);
+}
+
+void options_free(struct options *options)
+{
+    if (options->arena) med_arena_free(&options->arena);
+}
+
+/* --- what a configuration file can say --- */
+
+static bool reloads(const struct option_row *row)
+{
+    static const size_t offsets[] = {AT(log_level), AT(access_log), AT(allow_origin),
+        AT(rate_limit), AT(open_metrics), AT(tls_cert), AT(tls_key), AT(audit_log),
+        AT(audit_query_text)};
+    for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
+        if (row->offset == offsets[i]) return true;
+    }
+    return false;
+}
+
+static void write_value(
+    const struct options *options, const struct option_row *row, struct option_setting *s)
+{
+    const void *at = (const char *)options + row->offset;
+    s->is_set = true;
+    if (row->kind == OPTION_FLAG) {
+        snprintf(s->value, sizeof s->value, "%s", *(const bool *)at ? "true" : "false");
+    } else if (row->kind == OPTION_UINT) {
+        snprintf(s->value, sizeof s->value, "%llu", (unsigned long long)*(const uint64_t *)at);
+    } else if (row->kind == OPTION_REAL) {
+        s->is_set = *(const double *)at >= row->min; /* defaults outside of the range mean none */
+        snprintf(s->value, sizeof s->value, "%.17g", *(const double *)at);
+    } else {
+        const char *text = *(const char *const *)at;
+        s->is_set = text != NULL;
+        snprintf(s->value, sizeof s->value, "%s", text ? text : "");
+    }
+}
+
+bool options_setting(
+    enum command_id command, const struct options *options, unsigned i, struct option_setting *ret)
+{
+    for (size_t k = 0; k < ROW_COUNT; k++) {
+        const struct option_row *row = &rows[k];
+        if (!(row->commands & 1u << command) || !is_setting(row) || i-- > 0) continue;
+        int origin = options->origin[k];
+        *ret = (struct option_setting){.name = row->name,
+            .help = row->help,
+            .value_name = row->value,
+            .reloads = reloads(row),
+            .is_default = origin == ORIGIN_DEFAULT};
+        write_value(options, row, ret);
+        if (origin > 0)
+            snprintf(
+                ret->origin, sizeof ret->origin, "%.100s, line %d", options->config_path, origin);
+        else if (origin == ORIGIN_ENV)
+            snprintf(ret->origin, sizeof ret->origin, "environment variable %s", row->env);
+        else
+            snprintf(ret->origin, sizeof ret->origin, "%s",
+                origin == ORIGIN_FLAG         ? "flag"
+                : origin == ORIGIN_CREDENTIAL ? "credential of the service manager"
+                                              : "default");
+        return true;
+    }
+    return false;
 }
 
 bool options_at(enum command_id command, unsigned i, struct option_info *ret_option)

@@ -1,10 +1,13 @@
 /* The command line: one table of options for all subcommands.
  *
- * Precedence: flag, then environment variable, then the default of the table. (A configuration file
- * will be a third layer between environment and default: each row already has its name.)
- * Strings are borrowed from argv and the environment. */
+ * Precedence: flag, then environment variable, then configuration file (config.h), then a file of
+ * that name in systemd's $CREDENTIALS_DIRECTORY (certificate and key), then the default of the
+ * table. What has an environment variable may stand in the configuration file, under the name of
+ * its flag. The file is --config, or MEDICUS_CONFIG (empty: none), or CONFIG_DEFAULT_PATH where
+ * that exists. */
 #pragma once
 
+#include "common/arena.h"
 #include "common/err.h"
 
 #include <stdbool.h>
@@ -43,6 +46,9 @@ struct option_param {
 };
 #define OPTION_PARAMS_MAX 64
 
+#define CONFIG_DEFAULT_PATH "/etc/medicus/medicus.conf"
+#define OPTION_ROWS_MAX 200
+
 struct options {
     const char *data;
     bool json, quiet, help;
@@ -78,10 +84,19 @@ struct options {
     const char *scope, *key_sources, *rate, *expires;
     /* serve, health */
     const char *listen, *log_format, *log_level, *allow_origin;
-    const char *rate_limit;
+    const char *rate_limit, *tls_cert, *tls_key;
     bool allow_public, wait, access_log, open_metrics;
     uint64_t io_threads, queue_depth, connections, header_deadline_ms, body_deadline_ms, idle_ms;
     uint64_t request_bytes, cursor_seconds;
+
+    /* serve */
+    const char *audit_log;
+    bool audit_query_text, print_config, check_config;
+
+    const char *config;          /* given, or NULL */
+    const char *config_path;     /* that was read, or NULL */
+    int origin[OPTION_ROWS_MAX]; /* of each row's value; options_setting tells it */
+    struct med_arena *arena;     /* of strings from the file */
 
     const char *const *args; /* what is left: paths, ids, the query */
     unsigned arg_count;
@@ -100,5 +115,22 @@ struct option_info {
 };
 /* The i-th option of a command; false past the last. */
 bool options_at(enum command_id command, unsigned i, struct option_info *ret_option);
+/* Parses the same command line again, with the environment as it was and the configuration file as
+ * it is now. On the thread that called options_parse, or after it. */
+enum med_code options_reparse(struct options *ret_options, struct med_err *err) MED_CHECK;
+/* Strings from the configuration file end here. */
+void options_free(struct options *options);
+
+/* What a configuration file can say. */
+struct option_setting {
+    const char *name, *help, *value_name; /* value_name NULL: a flag */
+    char origin[160];                     /* "default", "flag", "environment MEDICUS_X", ... */
+    bool is_default, is_set; /* not set: there is no default, and nobody said anything */
+    char value[1024];        /* as a configuration file spells it */
+    bool reloads;            /* takes effect on SIGHUP; else at the next start */
+};
+/* The i-th setting of a command with its value in options; false past the last. */
+bool options_setting(enum command_id command, const struct options *options, unsigned i,
+    struct option_setting *ret_setting);
 /* The options of a command, one per line, for --help. */
 void options_help(enum command_id command, void (*line)(const char *left, const char *right));

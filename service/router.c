@@ -208,10 +208,20 @@ static bool let_in(struct server *server, struct http_request *r, struct http_re
     return false;
 }
 
+/* What never reaches a search thread is told here. */
+static void refused(
+    struct server *server, const struct http_request *r, struct http_response *response)
+{
+    const struct route_row *row = find_row((enum route)r->route);
+    access_headers(r, response);
+    if (row && row->work)
+        audit_write(server->audit, r, route_name(row->route), response->status, NULL);
+}
+
 static bool begin(void *ctx, struct http_request *r, struct http_response *response)
 {
     if (let_in(ctx, r, response)) return true;
-    access_headers(r, response);
+    refused(ctx, r, response);
     return false;
 }
 
@@ -222,7 +232,7 @@ static void too_large(void *ctx, struct http_request *r, struct http_response *r
     snprintf(
         detail, sizeof detail, "at most %zu bytes are accepted", server->limits.body_bytes_max);
     respond_problem(r, response, PROBLEM_PAYLOAD_TOO_LARGE, detail);
-    access_headers(r, response);
+    refused(server, r, response);
 }
 
 static bool quick(void *ctx, struct http_request *r, struct http_response *response)
@@ -237,9 +247,8 @@ static bool quick(void *ctx, struct http_request *r, struct http_response *respo
 
 static void overloaded(void *ctx, struct http_request *r, struct http_response *response)
 {
-    (void)ctx;
     respond_problem(r, response, PROBLEM_OVERLOADED, "all search threads are busy");
-    access_headers(r, response);
+    refused(ctx, r, response);
 }
 
 /* Tavily's older clients send their key in the body. */
@@ -262,10 +271,12 @@ static void work(void *ctx, void *worker, struct http_request *r, struct http_re
     const struct route_row *row = find_row((enum route)r->route);
     med_arena_reset(state->arena);
     state->more_requests = 0;
-    med_searcher_limit(state->searcher, r->caller.source_mask);
+    audit_ids_begin(server->audit, &state->ids);
     metrics_stage(&server->metrics, STAGE_QUEUE, r->queued_ns);
-    if (row->need != NEED_SEARCH_LATER || body_has_key(server, state, r, response))
+    if (row->need != NEED_SEARCH_LATER || body_has_key(server, state, r, response)) {
+        med_searcher_limit(state->searcher, r->caller.source_mask);
         row->work(server, state, r, response);
+    }
     /* What does not fit, or what memory did not suffice for, is an error and never a cut answer. */
     enum med_code code = med_buf_status(&response->body, NULL);
     if (code == MED_E_LIMIT)
@@ -275,6 +286,7 @@ static void work(void *ctx, void *worker, struct http_request *r, struct http_re
         respond_problem(r, response, PROBLEM_OUT_OF_MEMORY, NULL);
     access_charge(server->access, r, state->more_requests);
     access_headers(r, response);
+    audit_write(server->audit, r, route_name((enum route)r->route), response->status, &state->ids);
     if (response->status >= 500 && response->status != 503)
         med_log(MED_LOG_ERROR, "request", "%s answered %d, request id %s",
             route_name((enum route)r->route), response->status, r->id);
@@ -287,7 +299,7 @@ static void done(void *ctx, const struct http_request *r, const struct http_resp
     uint64_t ns = med_now_ns() - r->start_ns;
     metrics_request(
         &server->metrics, (enum route)r->route, response->status, ns, response->body.len);
-    if (server->access_log)
+    if (atomic_load_explicit(&server->access_log, memory_order_relaxed))
         med_log(MED_LOG_INFO, "access", "%.*s %s %d %zu bytes %.3f ms id %s",
             (int)(r->method.len < 16 ? r->method.len : 16), r->method.ptr,
             route_name((enum route)r->route), response->status, response->body.len,
@@ -301,7 +313,13 @@ static void worker_free(void *ctx, void *worker)
     if (!state) return;
     if (state->searcher) med_searcher_free(&state->searcher);
     med_arena_free(&state->arena);
+    med_buf_free(&state->ids.list);
     med_free(state);
+}
+
+static void shown(void *ids, struct med_str id)
+{
+    audit_id(ids, id);
 }
 
 static enum med_code worker_new(void *ctx, void **ret_worker, struct med_err *err)
@@ -310,6 +328,7 @@ static enum med_code worker_new(void *ctx, void **ret_worker, struct med_err *er
     if (!state) return med_fail(err, MED_E_NOMEM, "out of memory for a search thread");
     enum med_code code = med_arena_new(MED_REQUEST_ARENA_BYTES_MAX, &state->arena, err);
     if (!code) code = med_searcher_new(&state->searcher, err);
+    if (!code) med_searcher_watch(state->searcher, shown, &state->ids);
     if (code) {
         worker_free(ctx, state);
         return code;

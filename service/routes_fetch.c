@@ -98,6 +98,7 @@ static enum med_code write_document(const struct document_request *d, const stru
         return fetch_one_json(source, view, &d->params, d->id, arena, out, err);
     enum med_code code =
         med_fetch(source->store, source->index, source->sources, d->id, arena, &fetched, err);
+    if (!code) audit_id(source->ids, d->id);
     if (!code) code = document_select(fetched, &d->params, arena, &selection, err);
     if (code) return code;
     if (d->media == MEDIA_MARKDOWN)
@@ -121,8 +122,10 @@ void route_document(struct server *server, struct worker_state *worker,
     }
     if (!acquire_or_answer(server, request, 0, &served, response)) return;
     struct view view = {.public_url = server->public_url, .pretty = d.pretty};
-    struct fetch_source source = {
-        .store = served.store, .index = served.index, .sources = request->caller.source_mask};
+    struct fetch_source source = {.store = served.store,
+        .index = served.index,
+        .sources = request->caller.source_mask,
+        .ids = &worker->ids};
     code = write_document(&d, &view, &source, worker->arena, &response->body, &err);
     serving_release(&served);
     if (code) {
@@ -234,8 +237,10 @@ static void fetch(struct server *server, struct worker_state *worker,
     size_t errors;
     struct view view = {.public_url = server->public_url, .pretty = pretty};
     if (!acquire_or_answer(server, request, 0, &served, response)) return;
-    struct fetch_source source = {
-        .store = served.store, .index = served.index, .sources = request->caller.source_mask};
+    struct fetch_source source = {.store = served.store,
+        .index = served.index,
+        .sources = request->caller.source_mask,
+        .ids = &worker->ids};
     enum med_code code = fetch_many_json(&source, &view, &f->params, f->ids, f->id_count,
         worker->arena, &response->body, &errors, &err);
     serving_release(&served);

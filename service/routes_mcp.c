@@ -34,7 +34,8 @@ void route_mcp(struct server *server, struct worker_state *worker,
     struct mcp_engine engine = {.serving = server->serving,
         .source = {.store = served.store,
             .index = served.index,
-            .sources = request->caller.source_mask},
+            .sources = request->caller.source_mask,
+            .ids = &worker->ids},
         .searcher = worker->searcher,
         .arena = worker->arena,
         .view = {.public_url = server->public_url},
@@ -78,7 +79,7 @@ static struct med_str host_of(struct med_str origin)
 bool mcp_origin_allowed(const struct server *server, const struct http_request *request)
 {
     static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
-    struct med_str given, listed = med_str_of(server->allow_origin);
+    struct med_str given, listed = med_str_of(atomic_load(&server->allow_origin));
     if (!http_header_get(request, "Origin", &given)) return true;
     given = med_str_trim(given);
     struct med_str host = host_of(given);

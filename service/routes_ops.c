@@ -142,6 +142,11 @@ void route_metrics(
     respond(response, 200, MEDIA_METRICS);
     metrics_write(&server->metrics, out);
     access_metrics(server->access, out);
+    metrics_write_value(out, "medicus_audit_failures_total", "counter",
+        "Requests that the audit log could not take.", (double)audit_failures(server->audit));
+    metrics_write_value(out, "medicus_reload_failed", "gauge",
+        "1 while the last SIGHUP or change of the keys could not be taken over.",
+        atomic_load(&server->reload_failed) ? 1 : 0);
     metrics_write_value(out, "medicus_queue_depth", "gauge",
         "Requests that wait for a search thread.", (double)http.queue_depth);
     metrics_write_value(

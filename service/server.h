@@ -4,21 +4,26 @@
 #include "common/arena.h"
 #include "service/access.h"
 #include "service/answer.h"
+#include "service/audit.h"
 #include "service/gate.h"
 #include "service/http_server.h"
 #include "service/media.h"
 #include "service/metrics.h"
 #include "service/serving.h"
 
+struct settings;
 struct server {
+    struct settings *settings; /* reload.h */
     struct serving *serving;
     struct http_server *http; /* set once it exists */
     struct access *access;
+    struct audit *audit;
     struct metrics metrics;
     struct med_str public_url;
     struct gate_limits limits;
-    bool access_log;
-    const char *allow_origin; /* of web pages that may use /mcp, separated by commas; or NULL */
+    /* Changed by a reload while requests are served. */
+    atomic_bool access_log, reload_failed;
+    _Atomic(const char *) allow_origin; /* of web pages that may use /mcp, by commas; or NULL */
     int64_t start_unix_s;
     uint64_t id_seed;
     atomic_uint_fast64_t id_next;
@@ -31,6 +36,7 @@ struct worker_state {
     /* What the request was worth beyond one, for rate limits: a route that answers n queries at
      * once sets n - 1. */
     uint32_t more_requests;
+    struct audit_ids ids; /* of the answer, for the audit log */
 };
 
 /* --- router.c --- */

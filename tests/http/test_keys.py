@@ -289,6 +289,14 @@ class Serving(unittest.TestCase):
             self.assertTrue(all(i.startswith("guideline:") for i in exported), exported)
             terms = server.get("/v1/terms?q=copd", **some).json["terms"]
             self.assertNotIn("abbreviation", {t["kind"] for t in terms})
+            secret = some["Authorization"].split()[1]
+            for headers, body in ((some, {}), ({}, {"api_key": secret})):
+                found = server.post("/compat/tavily/search", {"query": "asthma", **body},
+                                    **headers).json["results"]
+                self.assertTrue(found)
+                self.assertTrue(all("guideline" in r["url"] for r in found), found)
+            self.assertEqual(server.get(f"/compat/jina/{hidden}", **some).status, 404)
+            self.assertEqual(server.get(f"/compat/jina/{hidden}", **everything).status, 200)
             call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
                 "name": "fetch", "arguments": {"id": hidden}}}
             self.assertTrue(server.post("/mcp", call, **some).json["result"]["isError"])
@@ -371,7 +379,7 @@ class Serving(unittest.TestCase):
             self.problem(server.get("/v1/search?q=a"), "unauthorized", 401)
             self.assertEqual(server.get("/v1/search?q=a", **bearer(secret)).status, 200)
             server.stop()
-        self.assertEqual(sum("the keys from before stay" in line for line in server.log), 1)
+        self.assertEqual(sum("what was in force before stays" in line for line in server.log), 1)
         self.assertNotIn(secret, "".join(server.log))
 
     def test_addresses_that_others_can_reach_need_keys_or_a_flag(self):

@@ -40,7 +40,7 @@ ADAPTED = {
     "utf8proc": r"utf8proc\.h", "libstemmer": r"(libstemmer/)?libstemmer\.h",
     "xxHash": r"xxh(ash|3)\.h",
     "CRoaring": r"roaring/.*", "libsodium": r"sodium(/.*|\.h)", "libcurl": r"curl/.*",
-    "nettle": r"nettle/.*",
+    "nettle": r"nettle/.*", "GnuTLS": r"gnutls/.*",
     "oneDNN": r"(oneapi/dnnl/.*|dnnl.*\.h.*)", "libarchive": r"archive(_entry)?\.h",
     "libsystemd": r"systemd/.*",
 }
