@@ -1,5 +1,5 @@
 // The page at /docs: openapi.json and the tools of MCP, told to people, with forms to try them.
-import { ask, askJson, byId, copy, failureBox, h, say, send, wireHeader } from "./ui.js";
+import { ask, askJson, button, byId, copy, failureBox, h, say, send, wireHeader } from "./ui.js";
 
 let spec = null;
 
@@ -36,15 +36,7 @@ function withCopy(text, label) {
     "div",
     { class: "withbutton" },
     h("pre", { tabindex: "0", role: "group", "aria-label": label }, text),
-    h(
-      "button",
-      {
-        type: "button",
-        "aria-label": `Copy: ${label}`,
-        onclick: (e) => copy(text, e.currentTarget),
-      },
-      "Copy",
-    ),
+    button("Copy", (e) => copy(text, e.currentTarget), { "aria-label": `Copy: ${label}` }),
   );
 }
 

@@ -1,5 +1,15 @@
 // The view of one document: text with the found passage, outline, citation, similar articles.
-import { ask, askJson, byteLength, byteSlicer, copy, failureBox, h, webAddress } from "./ui.js";
+import {
+  ask,
+  askJson,
+  button,
+  byteLength,
+  byteSlicer,
+  copy,
+  failureBox,
+  h,
+  webAddress,
+} from "./ui.js";
 import { EVIDENCE, flagLabels, SOURCES } from "./result.js";
 
 const CITATIONS = {
@@ -28,11 +38,7 @@ export async function showDocument(view, id, ctx) {
   closeDocument();
   shown = id;
   const mine = (flight = new AbortController());
-  const top = h(
-    "p",
-    { class: "crumb" },
-    h("button", { type: "button", onclick: ctx.back }, "← Back"),
-  );
+  const top = h("p", { class: "crumb" }, button("← Back", ctx.back));
   view.replaceChildren(top, h("p", { class: "count", role: "status" }, "Loading …"));
   scrollTo(0, 0);
   try {
@@ -266,17 +272,10 @@ function outline(sections) {
           h(
             "li",
             { class: `level-${level}` },
-            h(
-              "button",
-              {
-                type: "button",
-                onclick: () => {
-                  part.scrollIntoView({ block: "start" });
-                  part.focus({ preventScroll: true });
-                },
-              },
-              name,
-            ),
+            button(name, () => {
+              part.scrollIntoView({ block: "start" });
+              part.focus({ preventScroll: true });
+            }),
           ),
         ),
       ),
@@ -318,26 +317,21 @@ function cite(doc) {
     hidden: true,
   });
   const buttons = h("p", { class: "actions" });
-  const section = h("section", { class: "group", id: "cite" }, h("h2", {}, "Cite"), buttons, out);
+  const place = h("div", {}, out);
+  const section = h("section", { class: "group", id: "cite" }, h("h2", {}, "Cite"), buttons, place);
   const give = (label, load) =>
     buttons.append(
-      h(
-        "button",
-        {
-          type: "button",
-          onclick: async (e) => {
-            const button = e.currentTarget;
-            try {
-              out.textContent = (await load()).trim();
-              out.hidden = false;
-              await copy(out.textContent, button);
-            } catch (failure) {
-              out.replaceWith(failureBox(failure, () => button.click()));
-            }
-          },
-        },
-        label,
-      ),
+      button(label, async (e) => {
+        const pressed = e.currentTarget;
+        try {
+          out.textContent = (await load()).trim();
+          out.hidden = false;
+          place.replaceChildren(out);
+          await copy(out.textContent, pressed);
+        } catch (failure) {
+          place.replaceChildren(failureBox(failure, () => pressed.click()));
+        }
+      }),
     );
   give("IDs", async () =>
     identifiers(doc)

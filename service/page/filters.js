@@ -1,5 +1,5 @@
 // The bar above the results, and the filters beside them with the counts of the answer.
-import { byId, h } from "./ui.js";
+import { button, byId, h } from "./ui.js";
 import { EVIDENCE, SOURCES } from "./result.js";
 import { FACETS, cleared, filtered, go, state } from "./state.js";
 
@@ -87,18 +87,18 @@ function facetList(name) {
       h(
         "li",
         {},
-        h(
-          "button",
+        button(
+          [
+            h("span", { class: "share", style: { width: `${(100 * (count || 0)) / most}%` } }),
+            h("span", { class: "value", dir: "auto" }, labelOf(name, value)),
+            count === null ? null : h("span", { class: "number" }, count.toLocaleString("en")),
+          ],
+          () => go(toggled(name, value)),
           {
-            type: "button",
             "aria-pressed": String(isOn(name, value)),
             "data-facet": name,
             "data-value": value,
-            onclick: () => go(toggled(name, value)),
           },
-          h("span", { class: "share", style: { width: `${(100 * (count || 0)) / most}%` } }),
-          h("span", { class: "value", dir: "auto" }, labelOf(name, value)),
-          count === null ? null : h("span", { class: "number" }, count.toLocaleString("en")),
         ),
       ),
     ),
@@ -207,11 +207,7 @@ export function renderFilters(facets = {}) {
           h(
             "p",
             {},
-            h(
-              "button",
-              { type: "button", id: "clear", onclick: () => go(cleared()) },
-              "Clear all filters",
-            ),
+            button("Clear all filters", () => go(cleared()), { id: "clear" }),
           ),
         ]
       : []),

@@ -1,6 +1,7 @@
 // The page at /: asking, the list of results, which view is shown, and the keyboard.
 import {
   askJson,
+  button,
   byId,
   byteSlicer,
   failureBox,
@@ -75,12 +76,12 @@ async function search() {
 }
 
 /** The next results, behind those that are shown; by cursor where the server gives one. */
-async function more(button) {
+async function more(control) {
   if (flight) flight.abort();
   const mine = (flight = new AbortController());
   const asked = state;
   const first = answer.results.length;
-  button.disabled = true;
+  control.disabled = true;
   try {
     const next = answer.next_cursor ? { cursor: answer.next_cursor } : { offset: first };
     const got = await askJson("/v1/search", {
@@ -89,7 +90,7 @@ async function more(button) {
       body: request(asked, PAGE, next),
     });
     if (mine !== flight || searchKey(state) !== answered) return;
-    if (got.generation !== answer.generation) return search(); // the index changed underneath
+    if (got.generation !== answer.generation) return anew(first + PAGE);
     answer.results.push(...got.results);
     answer.next_cursor = got.next_cursor;
     shownCount(answer.results.length);
@@ -97,12 +98,19 @@ async function more(button) {
     focusResult(first);
   } catch (e) {
     if (e.name === "AbortError" || mine !== flight) return;
-    if (e.status === 410) return search(); // the cursor's generation is gone
-    button.replaceWith(failureBox(e, () => more(button)));
+    if (e.status === 410) return anew(first + PAGE);
+    control.replaceWith(failureBox(e, () => more(control)));
   } finally {
     if (mine === flight) flight = null;
-    button.disabled = false;
+    control.disabled = false;
   }
+}
+
+/** The index changed underneath: the list begins anew, as long as it would have been. */
+function anew(count) {
+  say("The index has changed; the results are those of the new one");
+  shownCount(count);
+  return search();
 }
 
 // --- the answer ---
@@ -180,15 +188,7 @@ function renderAnswer() {
       h(
         "p",
         { class: "more" },
-        h(
-          "button",
-          {
-            type: "button",
-            id: "more",
-            onclick: (e) => more(e.currentTarget),
-          },
-          "More results",
-        ),
+        button("More results", (e) => more(e.currentTarget), { id: "more" }),
       ),
     );
   renderFilters(a.facets);
@@ -252,44 +252,41 @@ function notices(a) {
 
 function nothing(a) {
   const steps = [];
-  const step = (label, changes) =>
-    steps.push(
-      h(
-        "li",
-        {},
-        h(
-          "button",
-          {
-            type: "button",
-            onclick: () => go(changes),
-          },
-          label,
-        ),
-      ),
-    );
-  if (filtered(state)) step("Search without filters", cleared());
-  if (state.from || state.to) step("Search all years", { from: "", to: "" });
-  if (state.mode !== "hybrid") step("Search by words and meaning (hybrid)", { mode: "hybrid" });
-  if (!state.expand) step("Search for other names as well", { expand: true });
+  if (filtered(state)) steps.push(["Search without filters", () => go(cleared())]);
+  if (state.mode !== "hybrid")
+    steps.push(["Search by words and meaning (hybrid)", () => go({ mode: "hybrid" })]);
+  if (!state.expand) steps.push(["Search for other names as well", () => go({ expand: true })]);
   if (/["()]|\b(AND|OR|NOT)\b|\w:|\[\w+\]/.test(state.q))
-    steps.push(
-      h(
-        "li",
-        {},
-        h(
-          "button",
-          { type: "button", onclick: () => setQuery(plain(state.q)) },
-          "Search as plain words",
-        ),
-      ),
-    );
+    steps.push(["Search as plain words", () => setQuery(plain(state.q))]);
   return h(
     "div",
     { class: "nothing" },
     h("h2", {}, "Nothing found"),
-    a.notices.map((text) => h("p", {}, text)),
-    h("ul", { class: "steps" }, steps),
+    a.notices.map((text) => h("p", {}, text, without(text))),
+    h(
+      "p",
+      { class: "actions" },
+      steps.map(([label, act]) => button(label, act)),
+    ),
   );
+}
+
+/** Behind "0 results with year:1950; 12 without it": a button that takes this filter away. */
+function without(notice) {
+  const found = /^0 results with (\w+).*; .* without/.exec(notice);
+  if (!found) return null;
+  const names = {
+    year: ["from", "to"],
+    exclude_retracted: ["retracted"],
+    has_abstract: ["abstract"],
+  };
+  const none = cleared();
+  const changes = {};
+  for (const name of names[found[1]] || [found[1]])
+    if (Object.hasOwn(none, name) && String(state[name]) !== String(none[name]))
+      changes[name] = none[name];
+  // It may be a part of the query instead.
+  return Object.keys(changes).length ? [" ", button("Search without it", () => go(changes))] : null;
 }
 
 const plain = (q) =>

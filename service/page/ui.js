@@ -18,6 +18,10 @@ export function h(name, props, ...children) {
   return node;
 }
 
+export function button(label, onclick, props) {
+  return h("button", { type: "button", onclick, ...props }, label);
+}
+
 export const byId = (id) => document.getElementById(id);
 
 export function plural(n, one, many = one + "s") {
@@ -137,16 +141,9 @@ export function failureBox(failure, retry) {
   if (p.next) box.append(h("p", { class: "next" }, p.next));
   const actions = h("p", { class: "actions" });
   if (failure.status === 401)
-    actions.append(
-      h(
-        "button",
-        { type: "button", onclick: async () => (await askKey()) && retry() },
-        "Enter a key",
-      ),
-    );
-  for (const [label, act] of p.steps || [])
-    actions.append(h("button", { type: "button", onclick: act }, label));
-  const again = h("button", { type: "button", onclick: () => retry() }, "Try again");
+    actions.append(button("Enter a key", async () => (await askKey()) && retry()));
+  for (const [label, act] of p.steps || []) actions.append(button(label, act));
+  const again = button("Try again", () => retry());
   if (failure.status === 0 || failure.status === 429 || failure.status >= 500)
     actions.append(again);
   if (actions.children.length) box.append(actions);
@@ -156,12 +153,12 @@ export function failureBox(failure, retry) {
 }
 
 // An overloaded server says when to come back; the page does, once, as long as it is looked at.
-function countdown(box, button, seconds, retry) {
+function countdown(box, again, seconds, retry) {
   let left = Math.min(seconds, 60);
   const tick = () => {
     if (!box.isConnected) return;
     if (left === 0) return retry();
-    button.textContent = `Trying again in ${left} s`;
+    again.textContent = `Trying again in ${left} s`;
     left -= 1;
     setTimeout(tick, 1000);
   };
@@ -204,19 +201,12 @@ export function askKey(reason = "") {
           "p",
           { class: "actions" },
           h("button", { type: "submit", class: "primary" }, "Use this key"),
-          h("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
+          button("Cancel", () => dialog.close("")),
           key.get()
-            ? h(
-                "button",
-                {
-                  type: "button",
-                  onclick: () => {
-                    key.forget();
-                    dialog.close("");
-                  },
-                },
-                "Forget the key",
-              )
+            ? button("Forget the key", () => {
+                key.forget();
+                dialog.close("");
+              })
             : null,
         ),
       ),
@@ -282,7 +272,7 @@ export function showKeys(rows) {
     h(
       "p",
       { class: "actions" },
-      h("button", { type: "button", onclick: () => dialog.close() }, "Close"),
+      button("Close", () => dialog.close()),
     ),
   );
   open(dialog);
@@ -306,7 +296,7 @@ export function isShortcut(e) {
 // --- small things ---
 
 /** Copies, and says so in the button. Without a secure origin the browser's older way is used. */
-export async function copy(text, button) {
+export async function copy(text, pressed) {
   let done = true;
   try {
     await navigator.clipboard.writeText(text);
@@ -317,13 +307,13 @@ export async function copy(text, button) {
     field.select();
     done = document.execCommand("copy");
     field.remove();
-    button.focus();
+    pressed.focus();
   }
-  const label = button.dataset.label || (button.dataset.label = button.textContent);
-  button.textContent = done ? "Copied" : "Select it and copy";
+  const label = pressed.dataset.label || (pressed.dataset.label = pressed.textContent);
+  pressed.textContent = done ? "Copied" : "Select it and copy";
   say(done ? "Copied" : "Copying was refused");
   setTimeout(() => {
-    button.textContent = label;
+    pressed.textContent = label;
   }, 1500);
 }
 

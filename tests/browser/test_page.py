@@ -152,6 +152,7 @@ class Search(PageCase):
         tab = self.found(QUERY)
         tab.click("#more")
         self.wait_shown(tab, self.answer(QUERY, limit=20))
+        self.assertIn("cursor", json.loads(tab.requests[-1]["postData"]))
         self.assertEqual(tab.js("document.activeElement.dataset.id"), self.shown(tab)[10])
         again = self.tab(tab.url().split(str(self.server.port))[1])
         self.wait_shown(again, self.answer(QUERY, limit=20))
@@ -168,9 +169,13 @@ class Search(PageCase):
 
     def test_nothing_found_has_next_steps(self):
         tab = self.tab("/#q=asthma+reliever&from=1950&to=1951")
-        tab.wait_for(".nothing .steps button")
-        tab.click(".nothing .steps button")
+        tab.click(".nothing .actions button")
         self.wait_shown(tab, self.answer("asthma reliever"))
+        tab = self.tab("/#q=asthma&from=1950&to=1951&evidence=guideline")
+        tab.wait_for(".nothing p button")
+        self.assertIn("year:1950..1951", tab.text(".nothing p"))
+        tab.click(".nothing p button")
+        self.wait_shown(tab, self.answer("asthma", filters={"evidence": ["guideline"]}))
 
     def test_an_unreadable_query_is_shown_where_it_breaks(self):
         tab = self.tab("/#q=" + urllib.parse.quote("β-blocker AND (asthma"))
@@ -348,6 +353,17 @@ class Trouble(PageCase):
                 self.assertFalse([r for r in tab.requests if secret in r["url"]])
                 other = self.tab("/#q=asthma", server=server)
                 other.wait("document.activeElement.id === 'key-input'")
+
+    def test_an_expired_cursor_begins_the_list_anew(self):
+        tab = self.found(QUERY)
+        self.paused(tab, "*/v1/search")
+        tab.click("#more")
+        self.reply(tab, 410, {"type": "/problems/expired-cursor", "title": "Expired",
+                              "status": 410, "next": "Begin again."})
+        tab.until(lambda: tab.paused)
+        tab.call("Fetch.continueRequest", requestId=tab.paused.pop()["requestId"])
+        tab.call("Fetch.disable")
+        self.wait_shown(tab, self.answer(QUERY, limit=20))
 
     def test_an_unknown_document_has_a_problem_and_a_way_back(self):
         tab = self.found(QUERY)
