@@ -3,6 +3,7 @@
 #include "service/answer.h"
 
 #include "common/limits.h"
+#include "service/citation.h"
 
 /* Of a concise result without max_tokens; the frame gets as much: ten take less than 1,500 tokens.
  */
@@ -22,10 +23,31 @@ struct fitter {
     struct med_buf scratch;
 };
 
+/* The documents of the results, each once. */
+static void citations(
+    enum media media, const struct view *view, const struct med_answer *answer, struct med_buf *out)
+{
+    size_t written = 0;
+    citation_begin(media, out);
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct med_result *r = &answer->results[i];
+        bool known = false;
+        for (size_t k = 0; k < i && !known; k++)
+            known = med_str_eq(answer->results[k].document_id, r->document_id);
+        if (known) continue;
+        struct citation citation = {
+            .doc = r->doc, .flags = r->flags, .links = r->links, .link_count = r->link_count};
+        citation_write(media, view, &citation, written++, true, out);
+    }
+    citation_end(media, out);
+}
+
 static void render(enum media media, const struct view *view, const struct search_params *params,
     const struct med_manifest *manifest, const struct med_answer *answer, struct med_buf *out)
 {
-    if (media == MEDIA_NDJSON)
+    if (MEDIA_CITATIONS & MEDIA_BIT(media))
+        citations(media, view, answer, out);
+    else if (media == MEDIA_NDJSON)
         answer_ndjson(view, params, answer, out);
     else if (media == MEDIA_TEXT)
         answer_text(view, params, manifest, answer, out);

@@ -54,14 +54,15 @@ struct export_job {
     struct view view;
     enum export_format format;
     struct med_buf *out;
+    size_t count;
 };
 
 /* Prints what has gathered, so that an export of any size takes little memory. */
 static enum med_code add_record(void *ctx, const struct med_doc *doc, uint32_t flags,
     enum med_evidence evidence, struct med_err *err)
 {
-    const struct export_job *job = ctx;
-    export_record(job->format, &job->view, doc, flags, evidence, job->out);
+    struct export_job *job = ctx;
+    export_record(job->format, &job->view, doc, flags, evidence, job->count++, job->out);
     if (job->out->len < EXPORT_FLUSH_BYTES) return med_buf_status(job->out, err);
     enum med_code code = command_print(job->out, err);
     med_buf_reset(job->out);
@@ -82,6 +83,7 @@ static enum med_code export_all(const struct options *options, const struct sear
     if (!code)
         code = med_export(
             w->index, searcher, &params->request, arena, add_record, &job, &total, &count, err);
+    if (!code) export_end(job.format, out);
     if (!code && count < total && !options->quiet)
         fprintf(stderr, "exported the newest %llu of %llu documents; narrow the query for more\n",
             (unsigned long long)count, (unsigned long long)total);

@@ -3,8 +3,18 @@
 
 #include "service/answer.h"
 
-enum export_format { EXPORT_RIS, EXPORT_CSV, EXPORT_IDS, EXPORT_FORMAT_COUNT };
-const char *export_format_name(enum export_format format); /* "ris", also the file's suffix */
+enum export_format {
+    EXPORT_RIS,
+    EXPORT_CSV,
+    EXPORT_IDS,
+    EXPORT_BIBTEX,
+    EXPORT_CSL,
+    EXPORT_VANCOUVER,
+    EXPORT_NBIB,
+    EXPORT_FORMAT_COUNT
+};
+enum media export_media(enum export_format format);
+enum export_format export_format_of(enum media media); /* RIS where there is none */
 /* MED_E_INVALID names the formats. */
 enum med_code export_format_parse(
     struct med_str name, enum export_format *ret_format, struct med_err *err) MED_CHECK;
@@ -13,8 +23,10 @@ enum med_code export_format_parse(
 enum med_code export_params_set(struct search_params *params, struct med_str name,
     struct med_str value, struct med_err *err) MED_CHECK;
 
-void export_begin(enum export_format format, struct med_buf *out); /* the header line, if any */
-/* One record. RIS ends lines with CR LF; CSV is RFC 4180, and a value that a spreadsheet would take
- * for a formula gets an apostrophe in front. */
+void export_begin(enum export_format format, struct med_buf *out);
+/* One record, the index-th; begin and end stand around all of them. Citations are citation.h's; CSV
+ * is RFC 4180, and a value that a spreadsheet would take for a formula gets an apostrophe in front.
+ */
 void export_record(enum export_format format, const struct view *view, const struct med_doc *doc,
-    uint32_t flags, enum med_evidence evidence, struct med_buf *out);
+    uint32_t flags, enum med_evidence evidence, size_t index, struct med_buf *out);
+void export_end(enum export_format format, struct med_buf *out);

@@ -35,11 +35,12 @@ struct route_row {
 
 /* clang-format off */
 static const struct route_row rows[] = {
-    {ROUTE_SEARCH, "/v1/search", false, NULL, GET_HEAD | METHOD_POST, JSON | TEXT, NEED_SEARCH,
+    {ROUTE_SEARCH, "/v1/search", false, NULL, GET_HEAD | METHOD_POST, MEDIA_ANSWERS, NEED_SEARCH,
         route_search, NULL},
-    {ROUTE_EXPORT, "/v1/export", false, NULL, GET_HEAD, TEXT | 1u << MEDIA_RIS | 1u << MEDIA_CSV,
+    {ROUTE_EXPORT, "/v1/export", false, NULL, GET_HEAD,
+        TEXT | MEDIA_BIT(MEDIA_CSV) | MEDIA_CITATIONS,
         NEED_SEARCH, route_export, NULL},
-    {ROUTE_SIMILAR, "/v1/documents/", true, "/similar", GET_HEAD, JSON | TEXT, NEED_SEARCH,
+    {ROUTE_SIMILAR, "/v1/documents/", true, "/similar", GET_HEAD, MEDIA_ANSWERS, NEED_SEARCH,
         route_similar, NULL},
     {ROUTE_DOCUMENT, "/v1/documents/", true, NULL, GET_HEAD, JSON | TEXT | MARKDOWN, NEED_SEARCH,
         route_document, NULL},

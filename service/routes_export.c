@@ -7,13 +7,14 @@ struct export_job {
     const struct view *view;
     enum export_format format;
     struct med_buf *out;
+    size_t count;
 };
 
 static enum med_code add_record(void *ctx, const struct med_doc *doc, uint32_t flags,
     enum med_evidence evidence, struct med_err *err)
 {
-    const struct export_job *job = ctx;
-    export_record(job->format, job->view, doc, flags, evidence, job->out);
+    struct export_job *job = ctx;
+    export_record(job->format, job->view, doc, flags, evidence, job->count++, job->out);
     return med_buf_status(job->out, err);
 }
 
@@ -22,7 +23,13 @@ static enum med_code read_params(const struct http_request *r, struct med_arena 
 {
     struct query_pair *pairs;
     size_t count;
+    enum media media = MEDIA_RIS;
     search_params_init(params);
+    /* Anything goes: RIS, as ever. Else the first form of what is accepted. */
+    if (!media_choose(r, MEDIA_BIT(MEDIA_RIS), &media))
+        (void)media_choose(
+            r, MEDIA_CITATIONS | MEDIA_BIT(MEDIA_CSV) | MEDIA_BIT(MEDIA_TEXT), &media);
+    *ret_format = export_format_of(media);
     enum med_code code = query_pairs(r->query, arena, &pairs, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         if (med_str_eq(pairs[i].name, MED_STR("format")))
@@ -37,8 +44,7 @@ static void export(struct worker_state *worker, const struct http_request *r,
     const struct search_params *params, struct export_job *job, const struct served *served,
     struct http_response *response)
 {
-    static const enum media media[EXPORT_FORMAT_COUNT] = {MEDIA_RIS, MEDIA_CSV, MEDIA_TEXT};
-    static const char *const suffixes[EXPORT_FORMAT_COUNT] = {"ris", "csv", "txt"};
+    enum media media = export_media(job->format);
     struct med_err err = {0};
     uint64_t total, count;
     export_begin(job->format, job->out);
@@ -49,11 +55,12 @@ static void export(struct worker_state *worker, const struct http_request *r,
         respond_error(r, response, &err);
         return;
     }
-    respond(response, 200, media[job->format]);
+    export_end(job->format, job->out);
+    respond(response, 200, media);
     http_response_header(response, "X-Total-Count", "%llu", (unsigned long long)total);
     http_response_header(response, "X-Exported-Count", "%llu", (unsigned long long)count);
     http_response_header(response, "Content-Disposition",
-        "attachment; filename=\"medicus-export.%s\"", suffixes[job->format]);
+        "attachment; filename=\"medicus-export.%s\"", media_suffix(media));
 }
 
 void route_export(struct server *server, struct worker_state *worker,

@@ -38,6 +38,7 @@ static bool read_params(const struct http_request *r, struct med_arena *arena,
             respond_problem(r, response, PROBLEM_INVALID_JSON, err.text);
             return false;
         }
+        if (med_json_get(*ret_body, "queries")) return true;
         code = search_params_json(params, *ret_body, arena, &err);
     }
     if (!code) code = search_params_finish(params, &err);
@@ -147,7 +148,9 @@ void route_search(struct server *server, struct worker_state *worker,
     struct view view = {.public_url = server->public_url};
     struct served served;
     if (read_params(request, worker->arena, &params, &body, &view.pretty, response)) {
-        if (acquire_or_answer(server, request, params.generation, &served, response)) {
+        if (body && med_json_get(body, "queries")) {
+            search_batch(server, worker, request, body, view.pretty, response);
+        } else if (acquire_or_answer(server, request, params.generation, &served, response)) {
             search(server, worker, request, &params, &view, &served, response);
             serving_release(&served);
         }

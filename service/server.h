@@ -104,6 +104,10 @@ void route_jina(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
 /* Before anything else of a request to /mcp; false: 403. */
 bool mcp_origin_allowed(const struct server *server, const struct http_request *request);
+/* A body with "queries". */
+void search_batch(struct server *server, struct worker_state *worker,
+    const struct http_request *request, const struct med_json *body, bool pretty,
+    struct http_response *response);
 /* The times of a search, for metrics. */
 void count_stages(struct server *server, const struct med_answer *answer);
 /* On the I/O thread: no disk, no waiting. */
