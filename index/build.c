@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "index/update.h"
 
 #include <stdio.h>
 
@@ -83,7 +84,8 @@ static enum med_code make_thesaurus(struct build *b, struct med_err *err)
     struct med_analyzer *analyzer = NULL;
     struct med_term_runs runs = {.vocab = b->vocab, .each = each_run, .runs = &b->forward};
     med_buf_init(&b->thesaurus_bytes, MED_THESAURUS_BYTES_MAX);
-    enum med_code code = med_vocabularies_load(b->data, b->arena, &vocabulary, err);
+    enum med_code code = med_vocabularies_hash(b->data, b->arena, &b->manifest.vocabulary, err);
+    if (!code) code = med_vocabularies_load(b->data, b->arena, &vocabulary, err);
     if (!code) code = med_analyzer_new(&analyzer, err);
     if (!code)
         code = med_thesaurus_builder_finish(
@@ -292,7 +294,7 @@ static enum med_code publish(struct build *b, struct med_err *err)
     return MED_OK;
 }
 
-enum med_code med_build(struct med_data *data, struct med_store *store,
+static enum med_code build_anew(struct med_data *data, struct med_store *store,
     const struct med_build_options *options, struct med_build_report *ret_report,
     struct med_err *err)
 {
@@ -312,9 +314,86 @@ enum med_code med_build(struct med_data *data, struct med_store *store,
         if (med_fs_remove_tree(b.fs, b.segment_dir, &ignored))
             code = code; /* the next build sweeps it */
     }
-    b.report.doc_count = b.doc_count;
+    b.report.doc_count = b.report.analysed = b.doc_count;
+    b.report.encoded = b.report.has_encoder ? b.report.chunk_count : 0;
     b.report.seconds.total = seconds_since(start);
     build_release(&b);
     if (!code) *ret_report = b.report;
     return code;
+}
+
+/* --- re-using the current generation --- */
+
+static bool same_kind(const struct med_manifest *m, const struct med_build_options *options)
+{
+    bool lexical = m->encoder_id[0] == '\0';
+    return m->text_version == MED_TEXT_VERSION && m->chunker_version == MED_CHUNKER_VERSION &&
+           m->analyzer_version == MED_ANALYZER_VERSION && m->segment_count > 0 &&
+           lexical == options->lexical_only && (lexical || m->encoder_file_count == 1);
+}
+
+/* Nothing that goes wrong here is an error: a build that starts from the documents heals it. */
+static bool can_reuse(
+    struct med_data *data, struct med_store *store, const struct med_build_options *options)
+{
+    struct med_arena *arena = NULL;
+    struct med_pin *pin = NULL;
+    struct med_snapshot *snapshot = NULL;
+    struct med_hash128 vocabulary;
+    struct med_err ignored;
+    if (options->full || options->retrain || options->encoder_of || options->dim) return false;
+    bool ok = med_arena_new(MED_MIB, &arena, &ignored) == MED_OK &&
+              med_generation_pin(data, 0, &pin, &ignored) == MED_OK &&
+              same_kind(med_pin_manifest(pin), options) &&
+              med_vocabularies_hash(data, arena, &vocabulary, &ignored) == MED_OK &&
+              med_hash128_eq(vocabulary, med_pin_manifest(pin)->vocabulary) &&
+              med_snapshot_open(store, &snapshot, &ignored) == MED_OK &&
+              med_snapshot_doc_count(snapshot) > 0;
+    if (snapshot) med_snapshot_close(&snapshot);
+    if (pin) med_pin_release(&pin);
+    med_arena_free(&arena);
+    return ok;
+}
+
+static void describe_merged(const struct med_update_report *u, struct med_build_report *r)
+{
+    *r = (struct med_build_report){.generation = u->generation,
+        .doc_count = u->doc_count,
+        .chunk_count = u->chunk_count,
+        .term_count = u->term_count,
+        .has_encoder = u->has_encoder,
+        .merged = true,
+        .analysed = u->analysed,
+        .encoded = u->encoded,
+        .reused = u->changes.same,
+        .fusion_weight = u->fusion_weight,
+        .recall_at_10 = u->recall_at_10,
+        .gate = u->gate,
+        .index_bytes = u->index_bytes};
+    r->seconds.analyse = u->seconds.losses + u->seconds.analyse;
+    r->seconds.encode = u->seconds.encode;
+    r->seconds.merge = u->seconds.merge;
+    r->seconds.verify = u->seconds.verify;
+    r->seconds.total = u->seconds.total;
+}
+
+enum med_code med_build(struct med_data *data, struct med_store *store,
+    const struct med_build_options *options, struct med_build_report *ret_report,
+    struct med_err *err)
+{
+    if (can_reuse(data, store, options)) {
+        struct med_update_report report;
+        struct med_update_options update = {.merge = MED_UPDATE_MERGE_ALL,
+            .threads = options->threads,
+            .keep = options->keep,
+            .reference_date = options->reference_date,
+            .gate_overlap = options->gate_overlap,
+            .progress = options->progress};
+        enum med_code code = med_update(data, store, &update, &report, err);
+        if (code == MED_OK) describe_merged(&report, ret_report);
+        /* A damaged or foreign segment: the documents are there to begin anew. */
+        if (code != MED_E_CORRUPT && code != MED_E_UNSUPPORTED && code != MED_E_NO_INDEX)
+            return code;
+    }
+    return build_anew(data, store, options, ret_report, err);
 }

@@ -1,4 +1,11 @@
-/* Build: docstore -> a published generation.
+/* Build: docstore -> a published generation of one segment.
+ *
+ * Where the current generation has the same versions of text, passages and analysis, the same
+ * vocabularies and an encoder (or none is wanted), what did not change since is neither analysed
+ * nor encoded again: an update whose segments are all merged into one (update.h), with the bytes
+ * that analysing everything would give. What only a pass over all texts can tell then stays as the
+ * last such pass found it: the abbreviations, and how often names are used. Otherwise, and with
+ * `retrain` or `full`:
  *
  * One snapshot of the docstore is read; documents are chunked and analysed on all cores, merged in
  * order into the lexical index, the corpus encoder is trained (or kept), passages are encoded, the
@@ -12,6 +19,7 @@
 
 struct med_build_options {
     bool retrain; /* train a new encoder although a usable one exists */
+    bool full;    /* analyse and encode everything, whatever the current generation has */
     bool lexical_only;
     uint32_t dim; /* of a new encoder; 0 = MED_DIM_DEFAULT */
     uint64_t seed;
@@ -28,11 +36,13 @@ struct med_build_report {
     uint64_t generation, doc_count, chunk_count, term_count;
     bool has_encoder; /* false: lexical only */
     bool encoder_trained;
+    bool merged;                        /* the current generation was re-used */
+    uint64_t analysed, encoded, reused; /* documents; passages; documents */
     double fusion_weight, recall_at_10;
     struct med_gate_report gate;
     uint64_t text_bytes, index_bytes;
     struct {
-        double analyse, lexical, train, encode, graph, calibrate, verify, total;
+        double analyse, lexical, train, encode, graph, calibrate, merge, verify, total;
     } seconds;
 };
 /* MED_E_NOT_FOUND when the store holds no document; MED_E_CONFLICT when another build runs. */

@@ -63,6 +63,8 @@ struct med_manifest {
     /* When the encoder was trained; 0 documents: not known. */
     uint64_t trained_doc_count;
     double trained_unknown_rate;
+    /* Of the vocabularies in the thesaurus (med_vocabularies_hash); zero: there are none. */
+    struct med_hash128 vocabulary;
     double recall_at_10;          /* of the dense index against exact search */
     int32_t reference_date;       /* yyyymmdd that recency is counted from */
     struct med_str last_input;    /* name of the newest ingested file */

@@ -216,6 +216,11 @@ static void write_body(struct med_jw *w, const struct med_manifest *m)
         med_jw_kint(w, "trained_doc_count", (long long)m->trained_doc_count);
         med_jw_kdouble(w, "trained_unknown_rate", m->trained_unknown_rate);
     }
+    if (m->vocabulary.lo || m->vocabulary.hi) {
+        char hex[MED_HASH_HEX_LEN + 1];
+        med_hash128_hex(m->vocabulary, hex);
+        med_jw_kstr(w, "vocabulary", med_str_of(hex));
+    }
     med_jw_kdouble(w, "recall_at_10", m->recall_at_10);
     med_jw_kint(w, "reference_date", m->reference_date);
     med_jw_kstr(w, "last_input", m->last_input);
@@ -458,6 +463,9 @@ static void parse_body(struct parse *p, const struct med_json *o, struct med_man
         m->trained_doc_count = (uint64_t)integer(p, o, "trained_doc_count", 0, INTEGER_MAX);
         m->trained_unknown_rate = real(p, o, "trained_unknown_rate");
     }
+    if (med_json_get(o, "vocabulary") &&
+        !med_hash128_from_hex(med_json_get_str(o, "vocabulary"), &m->vocabulary))
+        wrong(p, "vocabulary");
     m->recall_at_10 = real(p, o, "recall_at_10");
     m->reference_date = (int32_t)integer(p, o, "reference_date", 0, 99991231);
     if (!med_arena_str(p->arena, med_json_get_str(o, "last_input"), &m->last_input)) no_memory(p);

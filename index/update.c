@@ -426,6 +426,16 @@ static void describe(struct update *u)
     r->chunk_count = med_manifest_chunk_count(m);
     r->segments = m->segment_count;
     r->unknown_rate = med_manifest_unknown_rate(m);
+    r->has_encoder = m->encoder_id[0] != '\0';
+    r->fusion_weight = m->fusion_weight;
+    r->recall_at_10 = m->recall_at_10;
+    r->index_bytes = 0;
+    for (size_t i = 0; i < m->segment_count; i++)
+        for (size_t f = 0; f < m->segments[i].file_count; f++)
+            r->index_bytes += m->segments[i].files[f].size;
+    for (size_t i = 0; i < m->encoder_file_count; i++) r->index_bytes += m->encoder_files[i].size;
+    if (m->segment_count == 1 && u->next->segment_count == 1)
+        r->term_count = med_lex_term_count(u->next->segments[0]->lex);
     r->dead = 0;
     for (size_t i = 0; i < m->segment_count; i++) r->dead += m->segments[i].dead_doc_count;
     r->dead_share = r->dead ? (double)r->dead / (double)(r->dead + r->doc_count) : 0;

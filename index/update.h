@@ -45,6 +45,10 @@ struct med_update_report {
     uint64_t analysed, encoded;       /* documents; passages */
     uint64_t merged_segments, copied; /* how many went into others; passages that were copied */
     uint64_t segments, dead; /* of the generation; documents that its segments still carry */
+    uint64_t term_count;     /* distinct terms where there is one segment, else 0 */
+    bool has_encoder;
+    double fusion_weight, recall_at_10;
+    uint64_t index_bytes;            /* of segments and encoder */
     double dead_share, unknown_rate; /* of documents; of words in the whole index */
     uint64_t new_bytes;              /* written for this generation */
     struct med_gate_report gate;

@@ -287,6 +287,39 @@ enum med_code med_vocabularies_load(const struct med_data *data, struct med_aren
     return code;
 }
 
+static enum med_code hash_one(const struct med_data *data, struct med_str name,
+    struct med_hasher *hasher, struct med_err *err)
+{
+    char path[MED_PATH_MAX];
+    struct med_buf buf;
+    enum med_code code = file_path(data, name.ptr, path, err);
+    if (code) return code;
+    med_buf_init(&buf, MED_VOCABULARY_BYTES_MAX);
+    code = med_read_file(path, &buf, err);
+    if (!code) {
+        med_hasher_update(hasher, name.ptr, name.len + 1);
+        med_hasher_update(hasher, buf.data, buf.len);
+    }
+    med_buf_free(&buf);
+    return code;
+}
+
+enum med_code med_vocabularies_hash(const struct med_data *data, struct med_arena *arena,
+    struct med_hash128 *ret_hash, struct med_err *err)
+{
+    struct med_str *names;
+    size_t count = 0;
+    enum med_code code = stored_names(data, arena, &names, &count, err);
+    *ret_hash = (struct med_hash128){0};
+    if (code || count == 0) return code;
+    struct med_hasher *hasher = med_hasher_new();
+    if (!hasher) return out_of_memory(err);
+    for (size_t i = 0; !code && i < count; i++) code = hash_one(data, names[i], hasher, err);
+    if (!code) *ret_hash = med_hasher_digest(hasher);
+    med_hasher_free(&hasher);
+    return code;
+}
+
 enum med_code med_vocabularies_list(const struct med_data *data, struct med_arena *arena,
     struct med_vocabulary_info **ret_list, size_t *ret_count, struct med_err *err)
 {

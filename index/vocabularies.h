@@ -55,3 +55,6 @@ enum med_code med_vocabularies_list(const struct med_data *data, struct med_aren
 /* All vocabularies as one, in the arena. */
 enum med_code med_vocabularies_load(const struct med_data *data, struct med_arena *arena,
     struct med_vocabulary *ret_vocabulary, struct med_err *err) MED_CHECK;
+/* Of the names and bytes of all stored vocabularies; zero when there is none. */
+enum med_code med_vocabularies_hash(const struct med_data *data, struct med_arena *arena,
+    struct med_hash128 *ret_hash, struct med_err *err) MED_CHECK;

@@ -15,6 +15,10 @@ static void report_json(const struct med_build_report *r, struct med_buf *out)
     med_jw_kint(&w, "documents", (long long)r->doc_count);
     med_jw_kint(&w, "passages", (long long)r->chunk_count);
     med_jw_kint(&w, "terms", (long long)r->term_count);
+    med_jw_kbool(&w, "merged", r->merged);
+    med_jw_kint(&w, "documents_analysed", (long long)r->analysed);
+    med_jw_kint(&w, "passages_encoded", (long long)r->encoded);
+    med_jw_kint(&w, "documents_reused", (long long)r->reused);
     med_jw_kbool(&w, "encoder_trained", r->encoder_trained);
     med_jw_kdouble(&w, "fusion_weight", r->fusion_weight);
     med_jw_kdouble(&w, "recall_at_10", r->recall_at_10);
@@ -28,6 +32,7 @@ static void report_json(const struct med_build_report *r, struct med_buf *out)
     med_jw_kdouble(&w, "encode", r->seconds.encode);
     med_jw_kdouble(&w, "graph", r->seconds.graph);
     med_jw_kdouble(&w, "calibrate", r->seconds.calibrate);
+    med_jw_kdouble(&w, "merge", r->seconds.merge);
     med_jw_kdouble(&w, "verify", r->seconds.verify);
     med_jw_kdouble(&w, "total", r->seconds.total);
     med_jw_object_end(&w);
@@ -49,11 +54,15 @@ static void report_text(const struct med_build_report *r, struct med_buf *out)
             "index\n",
             r->encoder_trained ? "trained" : "kept", r->fusion_weight, r->recall_at_10,
             (double)r->index_bytes / (double)MED_MIB);
+    med_buf_printf(out, "%llu documents analysed, %llu passages encoded, %llu documents reused\n",
+        (unsigned long long)r->analysed, (unsigned long long)r->encoded,
+        (unsigned long long)r->reused);
     med_buf_printf(out,
         "seconds: analyse %.1f, lexical %.1f, train %.1f, encode %.1f, graph %.1f, calibrate %.1f, "
-        "verify %.1f, total %.1f\n",
+        "merge %.1f, verify %.1f, total %.1f\n",
         r->seconds.analyse, r->seconds.lexical, r->seconds.train, r->seconds.encode,
-        r->seconds.graph, r->seconds.calibrate, r->seconds.verify, r->seconds.total);
+        r->seconds.graph, r->seconds.calibrate, r->seconds.merge, r->seconds.verify,
+        r->seconds.total);
 }
 
 static enum med_code build(const struct options *options, struct workspace *w,
@@ -63,6 +72,7 @@ static enum med_code build(const struct options *options, struct workspace *w,
     progress_bar_init(&bar, options->quiet);
     stop_on_signals();
     struct med_build_options build_options = {.retrain = options->retrain,
+        .full = options->full,
         .lexical_only = options->lexical_only,
         .dim = (uint32_t)options->dim,
         .seed = options->seed,

@@ -28,9 +28,12 @@ static const struct command commands[] = {
     {"build", COMMAND_BUILD, "--data FOLDER",
         "build the index from the store and publish it",
         "Analyses, trains (or keeps) the encoder, encodes, verifies, and publishes a new\n"
-        "generation. A running server picks it up by itself. When anything fails the generation\n"
-        "before it stays.\n",
+        "generation of one segment. What has not changed since the generation before is taken\n"
+        "over as it is; --full makes everything anew, with the abbreviations that the texts\n"
+        "define, --retrain the encoder too. A running server picks the generation up by itself.\n"
+        "When anything fails the generation before it stays.\n",
         "  medicus build --data ./data\n"
+        "  medicus build --data ./data --full\n"
         "  medicus build --data ./data --retrain --threads 8\n",
         cmd_build},
     {"update", COMMAND_UPDATE, "--data FOLDER",

@@ -63,6 +63,8 @@ static const struct option_row rows[] = {
         "watch: make what arrived searchable after each batch"},
     {"retrain", 0, NULL, NULL, ON(BUILD), OPTION_FLAG, AT(retrain), 0, 0, 0, NULL,
         "train a new encoder although a usable one exists"},
+    {"full", 0, NULL, NULL, ON(BUILD), OPTION_FLAG, AT(full), 0, 0, 0, NULL,
+        "analyse and encode everything, also what has not changed"},
     {"lexical-only", 0, NULL, NULL, ON(BUILD), OPTION_FLAG, AT(lexical_only), 0, 0, 0, NULL,
         "no encoder and no vectors"},
     {"dim", 0, "N", NULL, ON(BUILD), OPTION_UINT, AT(dim), 0, 0, MED_DIM_MAX, NULL,

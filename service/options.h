@@ -57,7 +57,7 @@ struct options {
     bool require_md5, again, watch, update;
     uint64_t interval_s;
     /* build, update */
-    bool retrain, lexical_only;
+    bool retrain, full, lexical_only;
     uint64_t dim, seed, keep;
     double gate_overlap;
     /* backup */
