@@ -107,6 +107,28 @@ void mcp_refuse(int code, const char *sentence, struct med_buf *out)
     error(&c, code, sentence);
 }
 
+void mcp_refuse_problem(struct med_str version, struct med_str problem, struct med_buf *out)
+{
+    struct call c = {.out = out};
+    struct med_json *root = NULL;
+    struct med_buf sentence;
+    enum mcp_revision revision;
+    if (version.ptr && revision_find(version, &revision)) c.modern = revision > NEWEST_LEGACY;
+    med_buf_init(&sentence, 4 * MED_KIB);
+    if (med_json_parse(problem.ptr, problem.len, &root, NULL) == MED_OK)
+        med_buf_printf(&sentence, MED_STR_FMT ": " MED_STR_FMT,
+            MED_STR_ARG(med_json_get_str(root, "title")),
+            MED_STR_ARG(med_json_get_str(root, "detail")));
+    struct med_jw w = error_open(&c, MCP_REFUSED, sentence.data ? sentence.data : "refused");
+    if (root) {
+        med_jw_key(&w, "data");
+        med_jw_raw(&w, med_str_trim(problem));
+    }
+    error_close(&w);
+    med_json_free(&root);
+    med_buf_free(&sentence);
+}
+
 static void revisions_json(struct med_jw *w, const char *key)
 {
     med_jw_key(w, key);

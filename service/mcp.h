@@ -56,8 +56,13 @@ int mcp_answer(struct mcp_engine *engine, const struct mcp_headers *headers,
 /* An answer to something that could not be read as a message: a JSON-RPC error without an id. */
 void mcp_refuse(int code, const char *sentence, struct med_buf *out);
 
+/* The same for what HTTP refused before the message was read. version is the header's, {NULL, 0}
+ * when there is none; problem is the problem's JSON, which becomes the error's data. */
+void mcp_refuse_problem(struct med_str version, struct med_str problem, struct med_buf *out);
+
 /* JSON-RPC's error codes, and MCP's. */
 enum {
+    MCP_REFUSED = -32000,
     MCP_PARSE_ERROR = -32700,
     MCP_INVALID_REQUEST = -32600,
     MCP_METHOD_NOT_FOUND = -32601,

@@ -214,6 +214,7 @@ static void refused(
     struct server *server, const struct http_request *r, struct http_response *response)
 {
     const struct route_row *row = find_row((enum route)r->route);
+    if (r->route == ROUTE_MCP) mcp_refusal(r, response);
     access_headers(r, response);
     if (row && row->work)
         audit_write(server->audit, r, route_name(row->route), response->status, NULL);

@@ -3,6 +3,7 @@
 #include "service/mcp.h"
 #include "service/server.h"
 
+#include "common/limits.h"
 #include "common/log.h"
 
 static void searched(void *ctx, const struct med_answer *answer)
@@ -54,6 +55,26 @@ void route_mcp(struct server *server, struct worker_state *worker,
     if (engine.failure)
         med_log(MED_LOG_ERROR, "mcp", "a tool failed (%s), request id %s",
             med_code_name(engine.failure), request->id);
+}
+
+/* What a client's developer meets before the first answer: a key that is missing or wrong, an
+ * origin, a rate. Clients show the message of a JSON-RPC error; some say nothing of another body.
+ */
+void mcp_refusal(const struct http_request *request, struct http_response *response)
+{
+    int status = response->status;
+    bool repeated = false;
+    struct med_buf problem;
+    if (!med_str_eq(request->method, MED_STR("POST"))) return;
+    if (status != 401 && status != 403 && status != 429 && status != 503) return;
+    if (med_buf_status(&response->body, NULL)) return;
+    med_buf_init(&problem, MED_RESPONSE_BYTES_MAX);
+    med_buf_append_str(&problem, med_buf_str(&response->body));
+    med_buf_reset(&response->body);
+    mcp_refuse_problem(
+        header(request, "MCP-Protocol-Version", &repeated), med_buf_str(&problem), &response->body);
+    response->content_type = media_type(MEDIA_JSON);
+    med_buf_free(&problem);
 }
 
 /* --- Origin --- */

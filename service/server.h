@@ -104,6 +104,9 @@ void route_jina(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
 /* Before anything else of a request to /mcp; false: 403. */
 bool mcp_origin_allowed(const struct server *server, const struct http_request *request);
+/* Gives a refusal of a POST to /mcp (401, 403, 429, 503) the form of a JSON-RPC error, with the
+ * problem as its data. */
+void mcp_refusal(const struct http_request *request, struct http_response *response);
 /* A body with "queries". */
 void search_batch(struct server *server, struct worker_state *worker,
     const struct http_request *request, const struct med_json *body, bool pretty,

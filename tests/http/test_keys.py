@@ -166,7 +166,9 @@ class Serving(unittest.TestCase):
                                  ("/v1/fetch", {"ids": ["x"]})):
                 self.problem(server.post(target, body), "unauthorized", 401)
                 self.assertEqual(server.post(target, body, **bearer(secret)).status, 200)
-            self.problem(server.post("/mcp", {}), "unauthorized", 401)
+            refused = server.post("/mcp", {})
+            self.assertEqual((refused.status, refused.json["error"]["data"]["type"]),
+                             (401, "/problems/unauthorized"))
             head = server.request("HEAD", "/v1/search?q=asthma")
             self.assertEqual((head.status, head.body), (401, b""))
 

@@ -536,8 +536,34 @@ class Transport(Http):
                        "https://other.example", "http://localhost.example.org",
                        "http://127.0.0.1.example.org", "http://example.org:localhost",
                        "http://localhost@example.org", "ftp://localhost", "localhost"):
-            self.problem(self.server.post("/mcp", ping, Origin=origin), "forbidden", 403)
+            error = self.error(ping, -32000, 403, Origin=origin)["error"]
+            self.assertEqual(error["data"]["type"], "/problems/forbidden")
             self.problem(self.server.get("/mcp", Origin=origin), "forbidden", 403)
+
+    def test_keys(self):
+        with temp_folder() as folder:
+            data = make_data(folder)
+            key = run("key", "--data", data, "add", "k", "--quiet", "--rate", "2/h").stdout
+            with Server(data) as server:
+                for number, headers in ((1, {}), (2, {"Authorization": "Bearer nope"})):
+                    answer = server.post("/mcp", message("ping"), **headers)
+                    self.assertEqual(answer.status, 401)
+                    self.assertIn("Bearer", answer.headers["www-authenticate"])
+                    self.assertEqual(answer.json["error"]["code"], -32000)
+                    self.assertIsNone(answer.json["id"])
+                    self.assertRegex(answer.json["error"]["message"],
+                                     "Authorization: Bearer KEY" if number == 1 else "not known")
+                    self.assertEqual(answer.json["error"]["data"]["type"], "/problems/unauthorized")
+                value = modern("tools/list")
+                refused = server.post("/mcp", value, **headers_of(value))
+                self.assertEqual((refused.status, "id" in refused.json), (401, False))
+                self.problem(server.get("/mcp"), "unauthorized", 401)
+                good = {"Authorization": "Bearer " + key.decode().strip()}
+                statuses = [server.post("/mcp", message("ping"), **good) for _ in range(3)]
+                self.assertEqual([a.status for a in statuses], [200, 200, 429])
+                self.assertIn("retry-after", statuses[2].headers)
+                self.assertEqual(statuses[2].json["error"]["data"]["type"],
+                                 "/problems/rate-limited")
 
     def test_bodies(self):
         self.problem(self.server.post("/mcp", "a" * (1 << 20) + "a"), "payload-too-large", 413)
