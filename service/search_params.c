@@ -395,10 +395,11 @@ static const struct param_row *find(struct med_str name)
 
 static enum med_code unknown(struct med_str name, bool in_body, struct med_err *err)
 {
-    const char *known[ROW_COUNT + 1];
+    const char *known[ROW_COUNT + 2];
     for (size_t i = 0; i < ROW_COUNT; i++) known[i] = rows[i].name;
     known[ROW_COUNT] = "filters";
-    const char *near = suggest_word(name, known, ROW_COUNT + in_body);
+    known[ROW_COUNT + 1] = "queries";
+    const char *near = suggest_word(name, known, ROW_COUNT + (in_body ? 2 : 0));
     int len = (int)(name.len < 60 ? name.len : 60);
     if (near)
         return med_fail(err, MED_E_USAGE, "unknown parameter \"%.*s\"; did you mean \"%s\"?", len,

@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -146,6 +147,26 @@ class Server:
     def search(self, query, **params):
         params["q"] = query
         return self.get("/v1/search?" + urllib.parse.urlencode(params))
+
+
+def parse_answer(data):
+    """The first answer in raw bytes; None: there is none."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    if not lines[0].startswith("HTTP/1.1 "):
+        return None
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:])}
+    return Answer(int(lines[0].split(" ")[1]), headers, body)
+
+
+def raw_exchange(server, data):
+    """Sends the bytes on a connection of their own and reads until the server closes it."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=HANG) as sock:
+        sock.sendall(data)
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    return parse_answer(answer)
 
 
 # --- the contract: every answer that a test provokes is one that openapi.yaml declares ---

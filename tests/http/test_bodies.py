@@ -33,6 +33,8 @@ def members(spec, schema, path=()):
     for name, child in schema.get("properties", {}).items():
         yield (*path, name)
         yield from members(spec, child, (*path, name))
+    for branch in schema.get("oneOf", []) + schema.get("anyOf", []):
+        yield from members(spec, branch, path)
 
 
 def with_value(body, path, value):

@@ -5,7 +5,7 @@ import socket
 import struct
 import unittest
 
-from support import HANG, Answer, WithServer, check_contract, json_test_suite
+from support import HANG, WithServer, check_contract, json_test_suite, parse_answer
 
 HOST = b"Host: localhost\r\n"
 JSON = b"Content-Type: application/json\r\n"
@@ -136,15 +136,12 @@ class Malformed(WithServer):
 
     def is_declared(self, sent, answer):
         """Whether it is a problem; then it must be one that the specification declares."""
-        head, _, body = answer.partition(b"\r\n\r\n")
-        if b"problem+json" not in head:
+        parsed = parse_answer(answer)
+        if not parsed or parsed.headers.get("content-type") != "application/problem+json":
             return False
-        lines = head.decode("latin-1").split("\r\n")
-        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}
         method, target = (sent.split(b" ") + [b""])[:2]
         target = target.decode("latin-1")
         target = target if target.startswith("/") else "/nowhere"
-        parsed = Answer(int(lines[0].split(" ")[1]), headers, body)
         check_contract(self.server, method.decode("latin-1"), target, parsed)
         return True
 
