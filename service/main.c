@@ -118,8 +118,8 @@ static const struct command commands[] = {
         cmd_vocab},
     {"mcp", COMMAND_MCP, "--data FOLDER",
         "answer an MCP client on stdin and stdout",
-        "For clients that start their tool servers themselves. The tools are search and fetch;\n"
-        "`medicus serve` has the same at /mcp. Ends when stdin ends.\n",
+        "For clients that start their tool servers themselves. The tools are search, fetch,\n"
+        "similar and terms; `medicus serve` has the same at /mcp. Ends when stdin ends.\n",
         "  {\"mcpServers\": {\"medicus\": {\"command\": \"medicus\",\n"
         "    \"args\": [\"mcp\", \"--data\", \"/var/lib/medicus\"]}}}\n",
         cmd_mcp},
