@@ -28,18 +28,21 @@ bool med_terms_any(const struct med_index *index)
     return index->thesaurus.concept_count > 0;
 }
 
-/* Live documents of the searcher's sources with this heading. */
-static enum med_code count_allowed(
-    struct lookup *l, struct med_str heading, uint64_t *ret_count, struct med_err *err)
+/* Live documents of the searcher's sources with this heading. *ret_known: a document, live or dead,
+ * has it by this name. */
+static enum med_code count_allowed(struct lookup *l, struct med_str heading, uint64_t *ret_count,
+    bool *ret_known, struct med_err *err)
 {
     struct med_buf term;
     uint64_t found = 0;
+    *ret_known = false;
     med_buf_init(&term, MED_KIB);
     enum med_code code = med_field_term(MED_FIELD_MESH, heading, &term, err);
     for (uint32_t i = 0; !code && i < l->index->segment_count; i++) {
         const struct med_segment *s = l->index->segments[i];
         uint32_t ordinal;
         if (!med_lex_find(s->fields, med_buf_str(&term), &ordinal, NULL)) continue;
+        *ret_known = true;
         uint64_t *set = med_arena_calloc(l->arena, (size_t)s->doc_count / 64 + 1, sizeof *set);
         if (!set) code = out_of_memory(err);
         if (!code) code = med_lex_mark(s->fields, l->searcher->scratch, ordinal, NULL, set, err);
@@ -56,8 +59,22 @@ static enum med_code count_allowed(
  * and nothing of texts that it may not. */
 static enum med_code describe_allowed(struct lookup *l, struct med_term *term, struct med_err *err)
 {
-    enum med_code code = count_allowed(l, term->name, &term->documents, err);
+    bool known;
+    enum med_code code = count_allowed(l, term->name, &term->documents, &known, err);
     term->mentions = term->documents;
+    return code;
+}
+
+/* What a build counted is old after an update. A heading that no document has by its name was
+ * counted by its id, and is left as it was. */
+static enum med_code count_again(struct lookup *l, struct med_term *term, struct med_err *err)
+{
+    const struct med_index *x = l->index;
+    bool as_built = x->segment_count == 1 && !x->segments[0]->live_docs, known;
+    uint64_t count;
+    if (as_built || term->kind != MED_CONCEPT_DESCRIPTOR) return MED_OK;
+    enum med_code code = count_allowed(l, term->name, &count, &known, err);
+    if (!code && known) term->documents = count;
     return code;
 }
 
@@ -86,7 +103,8 @@ static enum med_code describe(struct lookup *l, uint32_t concept, struct med_str
     size_t count;
     enum med_code code = med_thesaurus_explode(t, concept, l->arena, &below, &count, err);
     if (!code) term->narrower = count - 1;
-    if (!code && l->searcher->sources) code = describe_allowed(l, term, err);
+    if (!code)
+        code = l->searcher->sources ? describe_allowed(l, term, err) : count_again(l, term, err);
     return code;
 }
 

@@ -1,6 +1,8 @@
 /* An update gives what a build would give. Random histories of a library are followed by updates;
  * after each, searches of every kind are compared with those of an index that was built afresh from
  * the same store with the same encoder and calibration. */
+#include "index/terms.h"
+#include "index/vocabularies.h"
 #include "tests/unit/library_fixture.h"
 
 /* --- promises --- */
@@ -125,6 +127,48 @@ static void nothing_dead_is_offered(void **state)
     assert_int_equal(r->total, 0);
     assert_int_equal(r->notice_count, 1); /* no document has it */
     compare(&l);
+    library_close(&l);
+}
+
+static uint64_t documents_with(struct library *l, const char *heading)
+{
+    struct med_term *terms;
+    size_t count;
+    FIXTURE_OK(med_terms_find(
+        l->f.index, l->f.searcher, med_str_of(heading), 1, l->queries, &terms, &count, &ok_err));
+    assert_int_equal(count, 1);
+    return terms[0].documents;
+}
+
+static void put_heading(struct library *l, const char *id, const char *heading)
+{
+    struct med_mesh mesh = {.descriptor = med_str_of(heading)};
+    struct med_doc doc = {
+        .id = med_str_of(id), .title = MED_STR("a title"), .mesh = &mesh, .mesh_count = 1};
+    fixture_put(&l->f, &doc, 1);
+}
+
+static void headings_are_counted_anew(void **state)
+{
+    (void)state;
+    struct library l;
+    struct med_update_report report;
+    struct med_vocabulary_report added;
+    library_open(&l, seed_of_run());
+    const char *path = med_arena_printf(l.f.arena, "%s/headings.tsv", l.fresh_dir);
+    const char lines[] = "D1\tHeart Failure\tcardiac failure\nD2\tSepsis\t\n";
+    FIXTURE_OK(med_fs_replace(med_fs_posix(), path, lines, sizeof lines - 1, &ok_err));
+    FIXTURE_OK(med_vocabularies_add(l.f.data, path, &added, &ok_err));
+    put_heading(&l, "doc:a", "Heart Failure");
+    put_heading(&l, "doc:b", "Heart Failure");
+    put_heading(&l, "doc:c", "Sepsis");
+    build(&l, true);
+    assert_int_equal(documents_with(&l, "cardiac failure"), 2);
+    remove_id(&l, "doc:c");
+    put_heading(&l, "doc:d", "Heart Failure");
+    update(&l, MED_UPDATE_MERGE_DUE, &report);
+    assert_int_equal(documents_with(&l, "cardiac failure"), 3);
+    assert_int_equal(documents_with(&l, "Sepsis"), 0);
     library_close(&l);
 }
 
@@ -346,6 +390,7 @@ int main(void)
         cmocka_unit_test(updates_equal_a_fresh_build),
         cmocka_unit_test(works_follow_their_documents),
         cmocka_unit_test(nothing_dead_is_offered),
+        cmocka_unit_test(headings_are_counted_anew),
         cmocka_unit_test(a_library_may_become_empty),
         cmocka_unit_test(nothing_changed_publishes_nothing),
         cmocka_unit_test(segments_of_an_older_version_can_be_updated),
