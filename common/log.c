@@ -25,13 +25,17 @@ void med_log_setup(enum med_log_level least, enum med_log_format format)
 
 struct line {
     size_t len;
+    bool full; /* something did not fit */
     char text[LINE_BYTES_MAX];
 };
 
 /* Appends when there is room for all of it; 16 bytes stay free for the end of the line. */
 static void put(struct line *line, const char *ptr, size_t len)
 {
-    if (len > sizeof line->text - 16 - line->len) return;
+    if (line->len + len > sizeof line->text - 16) {
+        line->full = true;
+        return;
+    }
     memcpy(line->text + line->len, ptr, len);
     line->len += len;
 }
@@ -73,14 +77,31 @@ static const char *level_name(enum med_log_level level)
     return "unknown";
 }
 
-void med_log(enum med_log_level level, const char *event, const char *fmt, ...)
+/* Whole or not at all. */
+static void put_field(struct line *line, const struct med_log_field *field)
+{
+    size_t before = line->len;
+    char number[32];
+    line->full = false;
+    put_cstr(line, ",\"");
+    put_cstr(line, field->name);
+    put_cstr(line, field->text ? "\":\"" : "\":");
+    if (field->text) {
+        put_escaped(line, field->text);
+        put_cstr(line, "\"");
+    } else {
+        snprintf(number, sizeof number, "%.15g", field->number);
+        put_cstr(line, number);
+    }
+    if (line->full) line->len = before;
+}
+
+static void write_line(enum med_log_level level, const char *event,
+    const struct med_log_field *fields, size_t count, const char *fmt, va_list args)
 {
     if ((int)level < atomic_load_explicit(&least_level, memory_order_relaxed)) return;
     char message[MESSAGE_BYTES_MAX];
-    va_list args;
-    va_start(args, fmt);
     if (vsnprintf(message, sizeof message, fmt, args) < 0) message[0] = '\0';
-    va_end(args);
 
     char time_text[MED_TIME_TEXT_LEN + 1];
     med_time_text(med_unix_time_s(), time_text);
@@ -94,9 +115,28 @@ void med_log(enum med_log_level level, const char *event, const char *fmt, ...)
     put_escaped(&line, event);
     put_cstr(&line, json ? "\",\"message\":\"" : ": ");
     put_escaped(&line, message);
-    const char *end = json ? "\"}\n" : "\n";
+    if (json) line.text[line.len++] = '"'; /* one of the bytes that put keeps free */
+    for (size_t i = 0; json && i < count; i++) put_field(&line, &fields[i]);
+    const char *end = json ? "}\n" : "\n";
     memcpy(line.text + line.len, end, strlen(end));
     line.len += strlen(end);
     /* Nobody is left to tell when stderr cannot be written. */
     if (write(STDERR_FILENO, line.text, line.len) < 0) return;
+}
+
+void med_log(enum med_log_level level, const char *event, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    write_line(level, event, NULL, 0, fmt, args);
+    va_end(args);
+}
+
+void med_log_fields(enum med_log_level level, const char *event, const struct med_log_field *fields,
+    size_t count, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    write_line(level, event, fields, count, fmt, args);
+    va_end(args);
 }

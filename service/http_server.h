@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #define HTTP_REQUEST_ID_MAX 64
+#define HTTP_TRACE_ID_LEN 32
 #define HTTP_RESPONSE_HEADERS_MAX 24
 
 struct http_header {
@@ -39,6 +40,7 @@ struct http_request {
     uint64_t start_ns;           /* header complete */
     uint64_t queued_ns, work_ns; /* waited for, and spent on, a worker */
     char id[HTTP_REQUEST_ID_MAX + 1];
+    char trace_id[HTTP_TRACE_ID_LEN + 1]; /* of the caller's trace; "" = none */
     unsigned char peer[16]; /* address of the other end; IPv4 mapped into IPv6 */
     int route;              /* the application's, for metrics */
     struct caller caller;   /* the application's */

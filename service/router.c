@@ -134,6 +134,28 @@ static void give_id(struct server *server, struct http_request *r)
     snprintf(r->id, sizeof r->id, "%016llx", (unsigned long long)med_hash64(mixed, sizeof mixed));
 }
 
+/* The trace that the caller is in, from a `traceparent` of W3C Trace Context: version, trace id,
+ * parent id, flags. What is malformed is no trace. */
+static void take_trace(struct http_request *r)
+{
+    static const char shape[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+    struct med_str given;
+    const size_t len = sizeof shape - 1;
+    if (!http_header_get(r, "traceparent", &given) || given.len < len) return;
+    /* Version 00 ends here; a later one may go on behind another dash. */
+    if (med_str_starts(given, MED_STR("ff")) ||
+        (given.len > len && (med_str_starts(given, MED_STR("00")) || given.ptr[len] != '-')))
+        return;
+    for (size_t i = 0; i < len; i++) {
+        char c = given.ptr[i];
+        bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+        if (shape[i] == 'x' ? !hex : c != '-') return;
+    }
+    if (strspn(given.ptr + 3, "0") >= HTTP_TRACE_ID_LEN) return;
+    memcpy(r->trace_id, given.ptr + 3, HTTP_TRACE_ID_LEN);
+    r->trace_id[HTTP_TRACE_ID_LEN] = '\0';
+}
+
 static void common_headers(const struct http_request *r, struct http_response *response)
 {
     http_response_header(response, "X-Request-ID", "%s", r->id);
@@ -177,6 +199,7 @@ static bool let_in(struct server *server, struct http_request *r, struct http_re
     struct med_str coding;
     r->route = ROUTE_NONE;
     give_id(server, r);
+    take_trace(r);
     enum problem problem = gate_check(&server->limits, r, &response->close, &detail);
     const struct route_row *row = problem == PROBLEM_NONE ? match(r->path) : NULL;
     enum need need = row ? row->need : NEED_NOTHING;
@@ -301,11 +324,20 @@ static void done(void *ctx, const struct http_request *r, const struct http_resp
     uint64_t ns = med_now_ns() - r->start_ns;
     metrics_request(
         &server->metrics, (enum route)r->route, response->status, ns, response->body.len);
-    if (atomic_load_explicit(&server->access_log, memory_order_relaxed))
-        med_log(MED_LOG_INFO, "access", "%.*s %s %d %zu bytes %.3f ms id %s",
-            (int)(r->method.len < 16 ? r->method.len : 16), r->method.ptr,
-            route_name((enum route)r->route), response->status, response->body.len,
-            (double)ns * 1e-6, r->id);
+    if (!atomic_load_explicit(&server->access_log, memory_order_relaxed)) return;
+    char method[16];
+    const char *route = route_name((enum route)r->route);
+    snprintf(method, sizeof method, MED_STR_FMT, MED_STR_ARG(r->method));
+    const struct med_log_field fields[] = {{.name = "method", .text = method},
+        {.name = "route", .text = route}, {.name = "status", .number = response->status},
+        {.name = "bytes", .number = (double)response->body.len},
+        {.name = "duration_ms", .number = (double)ns * 1e-6}, {.name = "request_id", .text = r->id},
+        {.name = "trace_id", .text = r->trace_id}};
+    /* The last only where the caller is in a trace. */
+    med_log_fields(MED_LOG_INFO, "access", fields,
+        sizeof fields / sizeof *fields - (r->trace_id[0] == '\0'),
+        "%s %s %d %zu bytes %.3f ms id %s%s%s", method, route, response->status, response->body.len,
+        (double)ns * 1e-6, r->id, r->trace_id[0] ? " trace " : "", r->trace_id);
 }
 
 static void worker_free(void *ctx, void *worker)

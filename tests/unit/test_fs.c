@@ -219,7 +219,9 @@ static void capture_log(struct med_buf *text, enum med_log_format format, const 
     dup2(fd, STDERR_FILENO);
     med_log_setup(MED_LOG_INFO, format);
     med_log(MED_LOG_DEBUG, "quiet", "not shown");
-    med_log(MED_LOG_WARN, "disk", "%s", message);
+    const struct med_log_field fields[] = {
+        {.name = "path", .text = message}, {.name = "left", .number = 1.5}};
+    med_log_fields(MED_LOG_WARN, "disk", fields, 2, "%s", message);
     dup2(saved, STDERR_FILENO);
     close(saved);
     close(fd);
@@ -242,6 +244,8 @@ static void a_log_line_cannot_be_forged(void **state)
     assert_true(med_str_eq(med_json_get_str(root, "level"), MED_STR("warn")));
     assert_true(
         med_str_eq(med_json_get_str(root, "message"), MED_STR("a\nb \"q\" \\ \xEF\xBF\xBD")));
+    assert_true(med_str_eq(med_json_get_str(root, "path"), med_json_get_str(root, "message")));
+    assert_non_null(strstr(text.data, ",\"left\":1.5}"));
     med_json_free(&root);
     for (size_t len = 2000; len < 2048; len++) { /* cut at every place in an escape */
         char longer[2048] = "x";
