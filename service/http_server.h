@@ -41,9 +41,9 @@ struct http_request {
     uint64_t queued_ns, work_ns; /* waited for, and spent on, a worker */
     char id[HTTP_REQUEST_ID_MAX + 1];
     char trace_id[HTTP_TRACE_ID_LEN + 1]; /* of the caller's trace; "" = none */
-    unsigned char peer[16]; /* address of the other end; IPv4 mapped into IPv6 */
-    int route;              /* the application's, for metrics */
-    struct caller caller;   /* the application's */
+    unsigned char peer[16];               /* address of the other end; IPv4 mapped into IPv6 */
+    int route;                            /* the application's, for metrics */
+    struct caller caller;                 /* the application's */
 };
 /* The first header of that name (ASCII case ignored); false when there is none. */
 bool http_header_get(const struct http_request *request, const char *name, struct med_str *ret);
