@@ -181,6 +181,8 @@ void keys_write(const struct key_set *set, struct med_buf *out)
         rate_text(key->rate, rate);
         med_buf_reset(&sources);
         if (key->source_mask) sources_text(key->source_mask, &sources);
+        /* What could not be written must not look whole: no sources means all of them. */
+        if (!out->code) out->code = sources.code;
         med_jw_object(&w);
         med_jw_kcstr(&w, "id", key->id);
         med_jw_kcstr(&w, "name", key->name);
@@ -195,8 +197,6 @@ void keys_write(const struct key_set *set, struct med_buf *out)
     med_jw_array_end(&w);
     med_jw_object_end(&w);
     med_buf_putc(out, '\n');
-    /* What could not be written must not look whole. */
-    if (!out->code) out->code = sources.code;
     med_buf_free(&sources);
     if (out->code) return;
     med_hash128_hex(med_hash128(out->data + start, out->len - start), sum);

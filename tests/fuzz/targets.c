@@ -507,6 +507,8 @@ const struct fuzz_target fuzz_targets[] = {
     {"overlay", 0, run_overlay, seeds_overlay},
     {"query", BIT(MARKDOWN) | BIT(TEXT), run_query, NULL},
     {"ids", 0, run_ids, NULL},
+    {"keys", 0, fuzz_run_keys, fuzz_seeds_keys},
+    {"config", 0, fuzz_run_config, fuzz_seeds_config},
 };
 const size_t fuzz_target_count = sizeof fuzz_targets / sizeof *fuzz_targets;
 

@@ -24,6 +24,12 @@ struct fuzz_target {
 
 extern const struct fuzz_target fuzz_targets[];
 extern const size_t fuzz_target_count;
+/* targets_service.c */
+void fuzz_run_keys(struct med_str bytes);
+void fuzz_seeds_keys(struct fuzz_pool *pool, struct med_str source);
+void fuzz_run_config(struct med_str bytes);
+void fuzz_seeds_config(struct fuzz_pool *pool, struct med_str source);
+
 /* NULL: no such target. */
 const struct fuzz_target *fuzz_target_find(const char *name);
 
