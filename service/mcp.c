@@ -659,6 +659,7 @@ static void answer_batch(struct call *c)
             .in_batch = true,
             .out = &answer};
         med_buf_reset(&answer);
+        c->engine->messages++;
         answer_one(&one);
         if (med_buf_status(&answer, NULL)) {
             med_buf_reset(&answer);

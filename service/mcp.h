@@ -39,6 +39,7 @@ struct mcp_engine {
     void *ctx;
     /* The worst that happened, for the log: a failure that is not the caller's. */
     enum med_code failure;
+    uint32_t messages; /* answered so far: a batch has several */
 };
 
 /* What HTTP says outside of the body; what was not sent is {NULL, 0}. */

@@ -48,6 +48,7 @@ void route_mcp(struct server *server, struct worker_state *worker,
     int status =
         mcp_answer(&engine, &headers, &session, med_buf_str(&request->body), &response->body);
     if (has_index) serving_release(&served);
+    if (engine.messages > 1) worker->more_requests = engine.messages - 1;
     if (status == 202)
         response->status = status;
     else

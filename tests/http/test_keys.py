@@ -334,8 +334,22 @@ class Serving(unittest.TestCase):
             self.assertIn("r=0", answer.headers["ratelimit"])
             self.assertEqual(server.get("/metrics", **bearer(slow)).status, 200)
             self.assertNotIn("ratelimit", server.get("/v1/search?q=a", **bearer(free)).headers)
-            add_key(self.data, "another")  # the keys are read again: the bucket stays empty
+            # A batch counts every query, of which the last ones may be owed.
+            batch = add_key(self.data, "batch", "--rate", "20/h")
             wait_until(lambda: metric(server, "medicus_keys", **bearer(free)) == 3)
+            answer = server.post("/v1/search", {"queries": [{"query": "asthma"}] * 8},
+                                 **bearer(batch))
+            self.assertEqual(len(answer.json["answers"]), 8)
+            self.assertIn(";r=12;", answer.headers["ratelimit"])
+            ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+            answer = server.post("/mcp", [ping] * 10, **bearer(batch))
+            self.assertIn(";r=2;", answer.headers["ratelimit"])
+            server.post("/v1/search", {"queries": [{"query": "asthma"}] * 8}, **bearer(batch))
+            answer = self.problem(server.get("/v1/search?q=a", **bearer(batch)), "rate-limited",
+                                  429)
+            self.assertGreater(int(answer.headers["retry-after"]), 6 * 180)
+            add_key(self.data, "another")  # the keys are read again: the bucket stays empty
+            wait_until(lambda: metric(server, "medicus_keys", **bearer(free)) == 4)
             self.assertEqual(server.get("/v1/search?q=a", **bearer(slow)).status, 429)
 
     def test_rates_of_the_server(self):
