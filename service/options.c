@@ -146,7 +146,7 @@ static const struct option_row rows[] = {
     {"response-format", 0, "HOW", NULL, ON(SEARCH) | ON(SIMILAR), OPTION_PARAM, 0, 0, 0, 0, NULL,
         "concise, or detailed: the passages themselves (with --json the default)"},
     {"format", 'f', "FORMAT", NULL, ON(SEARCH) | ON(SIMILAR), OPTION_PARAM, 0, 0, 0, 0, NULL,
-        "text (default), markdown, json, ndjson, ris, bibtex, csl-json, vancouver or nbib"},
+        "text (default), markdown, json, ndjson, ris, bibtex, csl-json, vancouver, nbib"},
     {"max-tokens", 0, "N", NULL, ON(SEARCH) | ON(SIMILAR), OPTION_PARAM, 0, 0, 0, 0, NULL,
         "keep the answer to so many tokens of four bytes"},
     {"max-tokens", 0, "N", NULL, ON(FETCH), OPTION_UINT, AT(max_tokens), 0, 0, 1e9, NULL,
