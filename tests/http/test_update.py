@@ -119,6 +119,32 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(ids_of(self.data, "quokkapentin")[0], "pmid:990009001")
         run("check", "--data", self.data)
 
+    def test_what_is_damaged_is_not_carried_on(self):
+        ingest_update(self.data)
+        segment = next((self.data / "segments").iterdir())
+        for path in (segment / "documents", segment / "statements", segment / "lexicon",
+                     self.data / "generations" / "1" / "thesaurus",
+                     next((self.data / "encoders").rglob("corpus.enc"))):
+            good = path.read_bytes()
+            bad = bytearray(good)
+            bad[-1] ^= 0x10
+            path.write_bytes(bad)
+            result = run("update", "--data", self.data, ok=False)
+            self.assertEqual(result.returncode, 6, path)
+            self.assertIn(path.name.encode(), result.stderr)
+            path.write_bytes(good)
+        self.assertEqual(run_json("update", "--data", self.data, "--json")["generation"], 2)
+
+    def test_a_backup_takes_patches_along(self):
+        ingest_update(self.data)
+        run("update", "--data", self.data)
+        copy, back = self.data / "copy", self.data / "back"
+        run("backup", "--data", self.data, copy)
+        run("restore", "--data", back, copy)
+        run("check", "--data", back)
+        self.assertEqual(ids_of(back, "quokkapentin")[0], "pmid:990009001")
+        self.assertEqual(run_json("info", "--data", back, "--json")["index"]["dead_documents"], 2)
+
     def test_errors_say_what_to_do(self):
         with temp_folder() as folder:
             run("ingest", "--data", folder, "--quiet", "-", stdin=b'{"_id": "a", "text": "b"}\n')
