@@ -206,7 +206,7 @@ static const struct option_row rows[] = {
         0, 0, 0, NULL, "answer /metrics without a key although there are keys"},
     {"allow-origin", 0, "LIST", "MEDICUS_ALLOW_ORIGIN", ON(SERVE), OPTION_TEXT,
         AT(allow_origin), 0, 0, 0, NULL,
-        "origins of web pages that may use /mcp, separated by commas"},
+        "origins of web pages that may use this server, separated by commas"},
     {"audit-log", 0, "FILE", "MEDICUS_AUDIT_LOG", ON(SERVE), OPTION_TEXT, AT(audit_log), 0, 0, 0,
         NULL, "append who asked, when, and which ids were answered, as JSON Lines"},
     {"audit-query-text", 0, NULL, "MEDICUS_AUDIT_QUERY_TEXT", ON(SERVE), OPTION_FLAG,

@@ -1,9 +1,14 @@
 /* Headers and bodies that all routes have in common. */
 #include "common/json.h"
 #include "common/limits.h"
+#include "service/gzip.h"
 #include "service/server.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#define PACKED_MARK "-gzip"
+#define PACKED_BYTES_MIN 1024 /* one packet carries less as it is */
 
 bool media_choose(const struct http_request *request, unsigned offered, enum media *ret_media)
 {
@@ -52,34 +57,66 @@ void respond_error(
     respond_problem(request, response, problem_of_code(err->code), err->text);
 }
 
-static bool etag_matches(struct med_str list, struct med_str etag)
+/* 0: the caller has it not; 1: as it is; 2: packed. */
+static int etag_matches(struct med_str list, struct med_str plain, struct med_str packed)
 {
     for (size_t at = 0; at < list.len;) {
         struct med_str item = list_next(list, ',', &at);
         if (med_str_starts(item, MED_STR("W/"))) item = med_str_sub(item, 2, item.len);
-        if (med_str_eq(item, etag) || med_str_eq(item, MED_STR("*"))) return true;
+        if (med_str_eq(item, plain) || med_str_eq(item, MED_STR("*"))) return 1;
+        if (med_str_eq(item, packed)) return 2;
     }
-    return false;
+    return 0;
 }
 
 bool respond_etag(
     const struct http_request *request, struct http_response *response, struct med_hash128 hash)
 {
-    char hex[MED_HASH_HEX_LEN + 1], etag[MED_HASH_HEX_LEN + 3];
+    char hex[MED_HASH_HEX_LEN + 1], plain[MED_HASH_HEX_LEN + 3];
+    char packed[MED_HASH_HEX_LEN + sizeof PACKED_MARK + 3];
     med_hash128_hex(hash, hex);
-    etag[0] = '"';
-    memcpy(etag + 1, hex, MED_HASH_HEX_LEN);
-    etag[MED_HASH_HEX_LEN + 1] = '"';
-    etag[MED_HASH_HEX_LEN + 2] = '\0';
-    http_response_header(response, "ETag", "%s", etag);
-    struct med_str wanted;
-    if (!http_header_get(request, "If-None-Match", &wanted) ||
-        !etag_matches(wanted, med_str_of(etag)))
-        return false;
+    snprintf(plain, sizeof plain, "\"%s\"", hex);
+    snprintf(packed, sizeof packed, "\"%s" PACKED_MARK "\"", hex);
+    struct med_str wanted = {0};
+    (void)http_header_get(request, "If-None-Match", &wanted);
+    int has = etag_matches(wanted, med_str_of(plain), med_str_of(packed));
+    http_response_header(response, "ETag", "%s", has == 2 ? packed : plain);
+    if (!has) return false;
     med_buf_reset(&response->body);
     response->status = 304;
     response->content_type = NULL;
     return true;
+}
+
+/* A strong ETag names bytes, so the packed form has one of its own. */
+static void mark_etag(struct http_response *response)
+{
+    for (size_t i = 0; i < response->header_count; i++) {
+        char *value = response->headers[i].value;
+        size_t len = strlen(value);
+        if (strcmp(response->headers[i].name, "ETag") != 0 || len < 2) continue;
+        if (len + sizeof PACKED_MARK > sizeof response->headers[i].value) continue;
+        memcpy(value + len - 1, PACKED_MARK "\"", sizeof PACKED_MARK + 1);
+    }
+}
+
+/* Compression can betray a secret that stands in a body beside text that an attacker chose (BREACH,
+ * Prado, Harris and Gluck 2013). Bodies here hold no secrets: keys travel in request headers only,
+ * there are no cookies, and a page of another origin can neither send a key nor see a length. */
+void respond_packed(const struct http_request *request, struct http_response *response)
+{
+    struct med_str accepted;
+    struct med_buf packed;
+    if (response->status != 200 || response->body.len < PACKED_BYTES_MIN) return;
+    if (!http_header_get(request, "Accept-Encoding", &accepted)) return;
+    double gzip = coding_quality(accepted, "gzip");
+    if (gzip <= 0 || gzip < coding_quality(accepted, "identity")) return;
+    if (med_buf_status(&response->body, NULL) != MED_OK) return;
+    if (!gzip_pack(med_buf_str(&response->body), &packed)) return;
+    med_buf_free(&response->body);
+    response->body = packed;
+    http_response_header(response, "Content-Encoding", "gzip");
+    mark_etag(response);
 }
 
 static bool decode(struct med_str text, struct med_arena *arena, struct med_str *ret)

@@ -156,8 +156,10 @@ static void take_trace(struct http_request *r)
     r->trace_id[HTTP_TRACE_ID_LEN] = '\0';
 }
 
-static void common_headers(const struct http_request *r, struct http_response *response)
+static void common_headers(
+    const struct server *server, const struct http_request *r, struct http_response *response)
 {
+    const struct route_row *row = find_row((enum route)r->route);
     http_response_header(response, "X-Request-ID", "%s", r->id);
     http_response_header(response, "X-Content-Type-Options", "nosniff");
     bool cacheable = r->route == ROUTE_SEARCH || r->route == ROUTE_DOCUMENT ||
@@ -167,7 +169,10 @@ static void common_headers(const struct http_request *r, struct http_response *r
         r->route == ROUTE_PAGE ? "no-cache"
         : cacheable            ? "private, no-cache"
                                : "no-store");
-    if (cacheable) http_response_header(response, "Vary", "Accept");
+    if (!row) return;
+    bool origins = atomic_load(&server->allow_origin) != NULL;
+    const char *vary = row->work ? "Accept, Accept-Encoding" : "Accept";
+    http_response_header(response, "Vary", "%s%s", vary, origins ? ", Origin" : "");
 }
 
 static bool body_is_json(const struct http_request *r)
@@ -180,16 +185,46 @@ static bool body_is_json(const struct http_request *r)
     return med_str_eq_nocase(med_str_trim(type), MED_STR("application/json"));
 }
 
+/* "GET, HEAD, OPTIONS" */
+static void list_methods(unsigned methods, char *ret_text, size_t size)
+{
+    snprintf(ret_text, size, "%s%s%sOPTIONS", methods & METHOD_GET ? "GET, " : "",
+        methods & METHOD_HEAD ? "HEAD, " : "", methods & METHOD_POST ? "POST, " : "");
+}
+
 static void refuse_method(
     const struct route_row *row, const struct http_request *r, struct http_response *response)
 {
-    const char *allow = row->methods == METHOD_POST                ? "POST"
-                        : row->methods == (GET_HEAD | METHOD_POST) ? "GET, HEAD, POST"
-                                                                   : "GET, HEAD";
-    char detail[80];
+    char detail[100], allow[80];
+    list_methods(row->methods, allow, sizeof allow);
     snprintf(detail, sizeof detail, "this route answers %s", allow);
     http_response_header(response, "Allow", "%s", allow);
     respond_problem(r, response, PROBLEM_METHOD_NOT_ALLOWED, detail);
+}
+
+static void refuse_media(
+    const struct route_row *row, const struct http_request *r, struct http_response *response)
+{
+    char detail[400] = "this route offers ";
+    size_t used = strlen(detail);
+    media_list(row->media, detail + used, sizeof detail - used);
+    respond_problem(r, response, PROBLEM_NOT_ACCEPTABLE, detail);
+}
+
+/* What a browser asks before it lets a page of another origin send something, and anyone may. No
+ * key is needed: browsers send none here. True: it was that, and is answered. */
+static bool answer_options(const struct server *server, const struct route_row *row,
+    const struct http_request *r, struct http_response *response)
+{
+    bool everything = med_str_eq(r->path, MED_STR("*"));
+    char allow[80];
+    if (!med_str_eq(r->method, MED_STR("OPTIONS")) || (!row && !everything)) return false;
+    list_methods(
+        everything ? METHOD_GET | METHOD_HEAD | METHOD_POST : row->methods, allow, sizeof allow);
+    response->status = 204;
+    http_response_header(response, "Allow", "%s", allow);
+    if (row && row->need != NEED_METRICS) cors_headers(server, r, allow, response);
+    return true;
 }
 
 static bool let_in(struct server *server, struct http_request *r, struct http_response *response)
@@ -205,9 +240,13 @@ static bool let_in(struct server *server, struct http_request *r, struct http_re
     enum need need = row ? row->need : NEED_NOTHING;
     if (row && row->route == ROUTE_READYZ && readyz_is_verbose(r)) need = NEED_KEY;
     if (row) r->route = row->route;
-    common_headers(r, response);
+    common_headers(server, r, response);
+    if (row && need != NEED_METRICS && !med_str_eq(r->method, MED_STR("OPTIONS")))
+        cors_headers(server, r, "", response);
     if (problem != PROBLEM_NONE) {
         respond_problem(r, response, problem, detail.text);
+    } else if (answer_options(server, row, r, response)) {
+        /* Nothing more to say. */
     } else if (!row) {
         respond_problem(r, response, PROBLEM_NO_SUCH_ROUTE, "nothing is served at this path");
     } else if (row->route == ROUTE_MCP && !mcp_origin_allowed(server, r)) {
@@ -218,7 +257,7 @@ static bool let_in(struct server *server, struct http_request *r, struct http_re
     } else if (!(row->methods & method_bit(r->method))) {
         refuse_method(row, r, response);
     } else if (!media_choose(r, row->media, &media)) {
-        respond_problem(r, response, PROBLEM_NOT_ACCEPTABLE, "nothing in Accept is offered here");
+        refuse_media(row, r, response);
     } else if (method_bit(r->method) == METHOD_POST && !body_is_json(r)) {
         respond_problem(r, response, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
             "the body must have Content-Type: application/json");
@@ -311,6 +350,7 @@ static void work(void *ctx, void *worker, struct http_request *r, struct http_re
         respond_problem(r, response, PROBLEM_OUT_OF_MEMORY, NULL);
     access_charge(server->access, r, state->more_requests);
     access_headers(r, response);
+    respond_packed(r, response);
     audit_write(server->audit, r, route_name((enum route)r->route), response->status, &state->ids);
     if (response->status >= 500 && response->status != 503)
         med_log(MED_LOG_ERROR, "request", "%s answered %d, request id %s",

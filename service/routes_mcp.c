@@ -101,17 +101,12 @@ static struct med_str host_of(struct med_str origin)
 bool mcp_origin_allowed(const struct server *server, const struct http_request *request)
 {
     static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
-    struct med_str given, listed = med_str_of(atomic_load(&server->allow_origin));
+    struct med_str given;
     if (!http_header_get(request, "Origin", &given)) return true;
     given = med_str_trim(given);
     struct med_str host = host_of(given);
     for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++) {
         if (med_str_eq_nocase(host, med_str_of(loopback[i]))) return true;
     }
-    for (size_t at = 0, end; at < listed.len; at = end + 1) {
-        for (end = at; end < listed.len && listed.ptr[end] != ',';) end++;
-        struct med_str one = med_str_trim(med_str_sub(listed, at, end));
-        if (one.len && med_str_eq_nocase(one, given)) return true;
-    }
-    return false;
+    return origin_listed(server, given);
 }

@@ -62,6 +62,9 @@ void respond_answer(const struct view *view, const struct med_answer *answer, en
 /* A reference to a generation (0 = the newest); false: the problem is the answer. */
 bool acquire_or_answer(struct server *server, const struct http_request *request,
     uint64_t generation, struct served *ret_served, struct http_response *response);
+/* Packs the body where the caller asks for gzip and it pays, with its own ETag. On a search thread.
+ */
+void respond_packed(const struct http_request *request, struct http_response *response);
 /* Sets the ETag; true: the client has it, and the answer became 304. */
 bool respond_etag(
     const struct http_request *request, struct http_response *response, struct med_hash128 hash);
@@ -102,6 +105,11 @@ void route_tavily_extract(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
 void route_jina(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response);
+/* --allow-origin names it. */
+bool origin_listed(const struct server *server, struct med_str origin);
+/* What lets a page of such an origin read the answer; with OPTIONS, what it may send. */
+void cors_headers(const struct server *server, const struct http_request *request,
+    const char *methods, struct http_response *response);
 /* Before anything else of a request to /mcp; false: 403. */
 bool mcp_origin_allowed(const struct server *server, const struct http_request *request);
 /* Gives a refusal of a POST to /mcp (401, 403, 429, 503) the form of a JSON-RPC error, with the

@@ -17,7 +17,8 @@ import urllib.parse
 import jsonschema
 
 # Fields of HTTP itself, which the specification does not list at each answer.
-GENERAL_HEADERS = {"cache-control", "connection", "content-encoding", "content-length",
+GENERAL_HEADERS = {"access-control-allow-origin", "access-control-expose-headers",
+                   "cache-control", "connection", "content-encoding", "content-length",
                    "content-type", "date", "vary", "x-content-type-options"}
 
 FORMATS = jsonschema.FormatChecker(formats=())

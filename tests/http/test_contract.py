@@ -139,13 +139,13 @@ class Contract(WithServer):
         c.close()
 
     def test_methods(self):
-        for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
+        for method in ("PUT", "DELETE", "PATCH"):
             answer = self.server.request(method, "/v1/search")
             self.problem(answer, "method-not-allowed", 405)
-            self.assertEqual(answer.headers["allow"], "GET, HEAD, POST")
+            self.assertEqual(answer.headers["allow"], "GET, HEAD, POST, OPTIONS")
         answer = self.server.get("/v1/fetch")
         self.problem(answer, "method-not-allowed", 405)
-        self.assertEqual(answer.headers["allow"], "POST")
+        self.assertEqual(answer.headers["allow"], "POST, OPTIONS")
         self.problem(self.server.request("BREW", "/v1/search"), "not-implemented", 501)
 
     def test_negotiation(self):

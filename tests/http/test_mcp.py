@@ -524,7 +524,7 @@ class Transport(Http):
         for method in ("GET", "HEAD", "DELETE", "PUT", "OPTIONS"):
             answer = self.server.request(method, "/mcp", headers={"Accept": "text/event-stream"})
             self.assertEqual(answer.status, 405)
-            self.assertEqual(answer.headers["allow"], "POST")
+            self.assertEqual(answer.headers["allow"], "POST, OPTIONS")
 
     def test_origins(self):
         ping = message("ping")
