@@ -58,7 +58,10 @@ export async function showDocument(view, id, ctx) {
 }
 
 function render(view, top, doc, id, ctx) {
-  const passage = (doc.passages || []).find((p) => p.id === id);
+  const passages = doc.passages || [];
+  const passage = passages.find((p) => p.id === id);
+  // Of a text that is one passage all would be marked: the words are enough.
+  if (passage) passage.mark = passages.length > 1 ? "passage" : "whole passage";
   const heading = h("h1", { tabindex: "-1", dir: "auto" }, doc.title || "Untitled");
   const text = textOf(doc, passage, foundWords(ctx.result));
   document.title = `${doc.title || doc.id} – medicus`;
@@ -91,7 +94,7 @@ function render(view, top, doc, id, ctx) {
     ),
   );
   heading.focus({ preventScroll: true });
-  const found = view.querySelector(".passage");
+  const found = view.querySelector(".passage:not(.whole)");
   if (found) found.scrollIntoView({ block: "center" });
 }
 
@@ -201,7 +204,7 @@ function stretch(slice, start, end, passage, words) {
     b = Math.min(end, passage.end_byte);
   return [
     slice(start, a),
-    h("span", { class: "passage" }, markWords(slice(a, b), words)),
+    h("span", { class: passage.mark }, markWords(slice(a, b), words)),
     slice(b, end),
   ];
 }
@@ -291,8 +294,9 @@ let offered = null; // [format of the API, label], asked for once
 async function citationFormats() {
   if (!offered) {
     const spec = await askJson("/openapi.json");
-    const format = spec.components.parameters.Format;
-    offered = format.schema.enum.filter((f) => CITATIONS[f]).map((f) => [f, CITATIONS[f]]);
+    const { schema } = spec.components.parameters.Format;
+    const named = schema.$ref && spec.components.schemas[schema.$ref.split("/").pop()];
+    offered = (named || schema).enum.filter((f) => CITATIONS[f]).map((f) => [f, CITATIONS[f]]);
   }
   return offered;
 }

@@ -166,8 +166,8 @@ function stateGroup() {
   const select = h(
     "select",
     { id: "retracted", onchange: (e) => go({ retracted: e.target.value }) },
-    Object.entries({ "": "Shown, marked", exclude: "Left out", only: "Only these" }).map(
-      ([value, label]) => h("option", { value, selected: state.retracted === value }, label),
+    Object.entries({ "": "Shown", exclude: "Left out", only: "Only" }).map(([value, label]) =>
+      h("option", { value, selected: state.retracted === value }, label),
     ),
   );
   return h(

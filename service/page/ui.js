@@ -341,7 +341,9 @@ export function wireHeader() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
   label();
   byId("key").addEventListener("click", () =>
-    askKey(key.get() ? "A key is in use in this tab." : ""),
+    askKey(
+      key.get() ? "A key is in use in this tab." : "A server that wants a key will ask for it.",
+    ),
   );
   const skip = byId("skip");
   skip.addEventListener("click", (e) => {
