@@ -10,16 +10,8 @@ import {
   h,
   webAddress,
 } from "./ui.js";
+import { CITATIONS } from "./export.js";
 import { EVIDENCE, flagLabels, SOURCES } from "./result.js";
-
-const CITATIONS = {
-  vancouver: "Vancouver",
-  bibtex: "BibTeX",
-  ris: "RIS",
-  nbib: "NBIB",
-  csl: "CSL-JSON",
-  "csl-json": "CSL-JSON",
-};
 
 let shown = ""; // the id in the view
 let flight = null;
@@ -296,7 +288,7 @@ async function citationFormats() {
     const spec = await askJson("/openapi.json");
     const { schema } = spec.components.parameters.Format;
     const named = schema.$ref && spec.components.schemas[schema.$ref.split("/").pop()];
-    offered = (named || schema).enum.filter((f) => CITATIONS[f]).map((f) => [f, CITATIONS[f]]);
+    offered = (named || schema).enum.filter((f) => CITATIONS[f]).map((f) => [f, CITATIONS[f][1]]);
   }
   return offered;
 }

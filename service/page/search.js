@@ -31,6 +31,7 @@ import {
   state,
   typing,
 } from "./state.js";
+import { showExport } from "./export.js";
 import { renderBar, renderFilters } from "./filters.js";
 import { renderWelcome } from "./welcome.js";
 
@@ -56,7 +57,7 @@ async function search() {
     const got = await askJson("/v1/search", {
       method: "POST",
       signal: mine.signal,
-      body: request(asked, asked.n),
+      body: JSON.stringify(request(asked, asked.n)),
     });
     if (mine !== flight) return;
     answer = got;
@@ -87,7 +88,7 @@ async function more(control) {
     const got = await askJson("/v1/search", {
       method: "POST",
       signal: mine.signal,
-      body: request(asked, PAGE, next),
+      body: JSON.stringify(request(asked, PAGE, next)),
     });
     if (mine !== flight || searchKey(state) !== answered) return;
     if (got.generation !== answer.generation) return anew(first + PAGE);
@@ -174,6 +175,7 @@ function countText(a) {
 function renderAnswer() {
   const a = answer;
   byId("count").textContent = countText(a);
+  byId("export").hidden = a.results.length === 0;
   byId("notices").replaceChildren(...notices(a));
   const longest = Math.max(1e-9, ...a.results.map((r) => (r.explain ? positive(r.explain) : 0)));
   const list = h(
@@ -298,6 +300,7 @@ const plain = (q) =>
 
 function renderFailure(e) {
   byId("count").textContent = "";
+  byId("export").hidden = true;
   byId("notices").replaceChildren();
   byId("results").replaceChildren(failureBox(readable(e), search));
   renderFilters();
@@ -412,6 +415,7 @@ const HELP = [
   ["m", "next mode: hybrid, lexical, dense"],
   ["s", "sort by relevance or date"],
   ["e", "explain the scores"],
+  ["x", "export the results as citations"],
   ["c", "cite the open document"],
   ["?", "this help"],
 ];
@@ -437,6 +441,7 @@ const LETTERS = {
   m: () => next("mode"),
   s: () => next("sort"),
   e: () => go({ explain: !state.explain, n: state.n }),
+  x: () => byId("export").click(),
   c: () => {
     const cite = byId("cite");
     if (cite) {
@@ -445,7 +450,7 @@ const LETTERS = {
     }
   },
 };
-const IN_LIST = ["j", "k", "f", "m", "s", "e"];
+const IN_LIST = ["j", "k", "f", "m", "s", "e", "x"];
 
 function move(step) {
   const links = resultLinks();
@@ -491,6 +496,7 @@ function pressed(e) {
 wireHeader();
 byId("form").addEventListener("submit", submitted);
 byId("q").addEventListener("input", typed);
+byId("export").addEventListener("click", () => showExport(request(state, PAGE), answer.total));
 byId("help").addEventListener("click", () => showKeys(HELP));
 byId("home").addEventListener("click", (e) => {
   if (e.ctrlKey || e.metaKey || e.shiftKey) return;

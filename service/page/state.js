@@ -93,14 +93,14 @@ export function fromAddress() {
   show();
 }
 
-/** The body of POST /v1/search; from: where to go on. */
+/** What POST /v1/search is asked; from: where to go on. */
 export function request(s, limit, from) {
   const filters = {};
   if (s.from || s.to) filters.year = s.from === s.to ? s.from : `${s.from}..${s.to}`;
   for (const name of LISTS) if (s[name].length) filters[name] = s[name];
   if (s.retracted) filters.retracted = s.retracted;
   if (s.abstract) filters.has_abstract = true;
-  const body = {
+  return {
     query: s.q,
     mode: s.mode,
     sort: s.sort,
@@ -113,7 +113,6 @@ export function request(s, limit, from) {
     facet_limit: 8,
     ...from,
   };
-  return JSON.stringify(body);
 }
 
 /** The changes that take all filters away. */

@@ -97,12 +97,13 @@ class Browser:
         target = self.call("Target.createTarget", url="about:blank",
                            browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        return Tab(self, session, target, width, height, dark)
+        return Tab(self, session, target, context, width, height, dark)
 
 
 class Tab:
-    def __init__(self, browser, session, target, width, height, dark):
+    def __init__(self, browser, session, target, context, width, height, dark):
         self.browser, self.session, self.target = browser, session, target
+        self.context = context
         self.requests, self.complaints = [], []
         self.paused = []  # requests that wait for the test to answer them (Fetch.enable)
         browser.listeners[session] = self

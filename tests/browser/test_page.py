@@ -152,10 +152,26 @@ class Search(PageCase):
         tab = self.found(QUERY)
         tab.click("#more")
         self.wait_shown(tab, self.answer(QUERY, limit=20))
-        self.assertIn("cursor", json.loads(tab.requests[-1]["postData"]))
+        asked = [json.loads(r["postData"]) for r in tab.requests if r.get("postData")]
+        self.assertIn("cursor", asked[-1])
         self.assertEqual(tab.js("document.activeElement.dataset.id"), self.shown(tab)[10])
         again = self.tab(tab.url().split(str(self.server.port))[1])
         self.wait_shown(again, self.answer(QUERY, limit=20))
+
+    def test_results_are_exported_as_citations(self):
+        with temp_folder() as folder:
+            tab = self.found("asthma", source="pubmed")
+            self.browser.call("Browser.setDownloadBehavior", behavior="allow",
+                              downloadPath=str(folder), browserContextId=tab.context)
+            tab.press("x")
+            tab.wait_for("dialog[open] button")
+            self.accessible(tab)
+            tab.press("Enter")  # the first form, RIS
+            tab.until(lambda: (folder / "medicus.ris").exists())
+            records = (folder / "medicus.ris").read_text(encoding="utf-8")
+        found = self.answer("asthma", filters={"source": ["pubmed"]}, limit=1000)["results"]
+        self.assertEqual(records.count("TY  - "), len(found))
+        self.assertIn(found[0]["title"].rstrip("."), records)
 
     def test_spelling_and_names_are_offered(self):
         for query, key in (("metfromin vitamin", "suggestion"), ("astma reliver", "searched")):
