@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #define FILE_MODE 0640
+#define LOCK_ATTEMPTS 5
+#define LOCK_PAUSE_US 10000
 #define NUMBERS_MAX 1000000u
 #define SWEEP_ARENA_BYTES_MAX (256 * MED_MIB)
 #define TEMPORARY_MARK ".tmp-" /* what med_fs_replace puts behind a name */
@@ -174,6 +176,11 @@ enum med_code med_build_lock_take(
     if (!lock) return med_fail(err, MED_E_NOMEM, "out of memory");
     enum med_code code = data_path(data, "build.lock", NULL, NULL, path, err);
     if (code == MED_OK) code = lock_file(path, false, &fd, err);
+    /* Somebody may only be asking whether it is held. */
+    for (int i = 0; code == MED_E_BUSY && i < LOCK_ATTEMPTS; i++) {
+        usleep(LOCK_PAUSE_US);
+        code = lock_file(path, false, &fd, err);
+    }
     if (code == MED_E_BUSY) {
         code = med_fail(err, MED_E_CONFLICT,
             "another build of %s is running (process %ld): wait for it or end it", data->path,
@@ -194,6 +201,18 @@ enum med_code med_build_lock_take(
     }
     *ret_lock = lock;
     return MED_OK;
+}
+
+bool med_build_lock_held(const struct med_data *data, long *ret_pid)
+{
+    char path[MED_PATH_MAX];
+    if (data_path(data, "build.lock", NULL, NULL, path, NULL) != MED_OK) return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    if (held) *ret_pid = lock_holder(path);
+    return held;
 }
 
 void med_build_lock_release(struct med_build_lock **lock)

@@ -89,6 +89,8 @@ const char *med_data_path(const struct med_data *data);
 struct med_build_lock;
 enum med_code med_build_lock_take(
     struct med_data *data, struct med_build_lock **ret_lock, struct med_err *err) MED_CHECK;
+/* Whether somebody, this process included, holds it; *ret_pid is who, 0 when that is not known. */
+bool med_build_lock_held(const struct med_data *data, long *ret_pid);
 void med_build_lock_release(struct med_build_lock **lock);
 
 /* A fresh, empty folder <data>/segments/<id> with a new random id. Call under the build lock. */

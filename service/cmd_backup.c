@@ -17,6 +17,7 @@ static enum med_code print_report(const struct options *options, const struct me
     if (options->json) {
         struct med_jw w = med_jw_of(&out, false);
         med_jw_object(&w);
+        if (!restored) med_jw_kcstr(&w, "destination", options->args[0]);
         med_jw_kint(&w, "generation", (long long)r->generation);
         if (restored) med_jw_kint(&w, "documents", (long long)r->documents);
         med_jw_kint(&w, "files", (long long)r->files);
@@ -47,8 +48,7 @@ enum med_code cmd_backup(const struct options *options, struct med_err *err)
     struct med_backup_report report;
     enum med_code code = workspace_open(options, WORKSPACE_STORE, &w, err);
     if (code) return code;
-    progress_bar_init(&bar, options->quiet);
-    stop_on_signals();
+    progress_bar_begin(&bar, options, "backup", false);
     struct med_backup_options backup = {
         .without_keys = options->without_keys, .progress = &bar.progress};
     code = med_backup(w.data, w.store, options->args[0], &backup, &report, err);
@@ -69,8 +69,7 @@ enum med_code cmd_restore(const struct options *options, struct med_err *err)
         return med_fail(err, MED_E_USAGE, "into which folder? Give --data FOLDER, a new one");
     struct progress_bar bar;
     struct med_backup_report report;
-    progress_bar_init(&bar, options->quiet);
-    stop_on_signals();
+    progress_bar_begin(&bar, options, "restore", false);
     struct med_backup_options restore = {.progress = &bar.progress};
     enum med_code code = med_restore(options->args[0], options->data, &restore, &report, err);
     progress_bar_clear(&bar);

@@ -69,8 +69,7 @@ static enum med_code build(const struct options *options, struct workspace *w,
     struct med_build_report *ret_report, struct med_err *err)
 {
     struct progress_bar bar;
-    progress_bar_init(&bar, options->quiet);
-    stop_on_signals();
+    progress_bar_begin(&bar, options, "build", true);
     struct med_build_options build_options = {.retrain = options->retrain,
         .full = options->full,
         .lexical_only = options->lexical_only,
@@ -81,7 +80,7 @@ static enum med_code build(const struct options *options, struct workspace *w,
         .gate_overlap = options->gate_overlap,
         .progress = &bar.progress};
     enum med_code code = med_build(w->data, w->store, &build_options, ret_report, err);
-    progress_bar_clear(&bar);
+    progress_bar_end(&bar);
     return code;
 }
 

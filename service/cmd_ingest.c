@@ -129,8 +129,7 @@ enum med_code cmd_ingest(const struct options *options, struct med_err *err)
     enum med_code code = workspace_open(options, WORKSPACE_CREATE, &w, err);
     if (code) return code;
     struct progress_bar bar;
-    progress_bar_init(&bar, options->quiet);
-    stop_on_signals();
+    progress_bar_begin(&bar, options, "ingest", false);
     struct problems problems = {.options = options, .bar = &bar};
     struct med_ingest_options ingest = {.source_name = med_str_of(options->source_name),
         .known = options->again ? MED_KNOWN_AGAIN : MED_KNOWN_SKIP_UPDATES,

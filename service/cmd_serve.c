@@ -4,12 +4,14 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/parallel.h"
+#include "service/admin.h"
 #include "service/command.h"
 #include "service/notify.h"
 #include "service/reload.h"
 #include "service/search_params.h"
 #include "service/server.h"
 #include "service/tls.h"
+#include "service/upload.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -100,6 +102,12 @@ static void on_tick(void *ctx)
         settings_reload_keys(server);
 }
 
+static void on_stopping(void *ctx)
+{
+    struct server *server = ctx;
+    jobs_begin_stop(server->admin->jobs);
+}
+
 /* --print-config and --check-config */
 static enum med_code tell_config(const struct options *options, struct med_err *err)
 {
@@ -121,6 +129,7 @@ static enum med_code open_parts(
     if (!code) code = access_new(&access, &server->access, err);
     if (!code) code = audit_new(&server->audit, err);
     if (!code) code = settings_apply(server, options, err);
+    if (!code) code = jobs_new(options->data, &server->admin->jobs, err);
     if (!code)
         code = serving_new(
             options->data, options->wait, options->cursor_seconds, &server->serving, err);
@@ -132,6 +141,7 @@ static enum med_code run(const struct options *options, struct server *server, s
     struct http_options http_options = http_options_of(options);
     struct http_app app = router_app(server);
     app.tick = on_tick;
+    app.stopping = on_stopping;
     http_options.allow_public |= access_asks(server->access);
     char own_url[128];
     raise_descriptor_limit(options->connections);
@@ -146,6 +156,7 @@ static enum med_code run(const struct options *options, struct server *server, s
     announce(options, own_url);
     notify_ready(own_url);
     code = http_server_run(server->http, &stop, err);
+    jobs_stop(server->admin->jobs); /* answers what waited for a job */
     http_server_free(&server->http);
     med_log(MED_LOG_INFO, "stop", "stopped");
     return code;
@@ -165,11 +176,18 @@ enum med_code cmd_serve(const struct options *options, struct med_err *err)
     if (!server) return med_fail(err, MED_E_NOMEM, "out of memory for the server");
     server->limits = (struct gate_limits){
         .target_bytes_max = MED_URL_BYTES_MAX, .body_bytes_max = options->request_bytes};
+    struct admin admin = {.data = options->data,
+        .snapshot_dir = options->snapshot_dir,
+        .body_bytes_max = options->admin_body_bytes};
+    server->admin = &admin;
+    spool_sweep(options->data);
     search_params_deploy(options->authority_weight);
     server->start_unix_s = med_unix_time_s();
     if (getrandom(&server->id_seed, sizeof server->id_seed, 0) < 0) server->id_seed = med_now_ns();
     enum med_code code = open_parts(options, server, err);
     if (!code) code = run(options, server, err);
+    if (admin.jobs) jobs_stop(admin.jobs);
+    jobs_free(&admin.jobs);
     serving_free(&server->serving);
     access_free(&server->access);
     audit_free(&server->audit);

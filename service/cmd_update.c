@@ -5,7 +5,6 @@
 #include "common/limits.h"
 #include "service/command.h"
 #include "service/progress_bar.h"
-#include "service/stop.h"
 #include "service/workspace.h"
 
 static void report_json(const struct med_update_report *r, struct med_buf *out)
@@ -76,14 +75,13 @@ static enum med_code update(const struct options *options, struct workspace *w,
     struct med_update_report *ret_report, struct med_err *err)
 {
     struct progress_bar bar;
-    progress_bar_init(&bar, options->quiet);
-    stop_on_signals();
+    progress_bar_begin(&bar, options, "update", true);
     struct med_update_options update_options = {.threads = (unsigned)options->threads,
         .keep = options->keep,
         .gate_overlap = options->gate_overlap,
         .progress = &bar.progress};
     enum med_code code = med_update(w->data, w->store, &update_options, ret_report, err);
-    progress_bar_clear(&bar);
+    progress_bar_end(&bar);
     return code;
 }
 

@@ -34,6 +34,8 @@ enum med_code cmd_vocab(const struct options *options, struct med_err *err) MED_
 enum med_code cmd_mcp(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_backup(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_restore(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_delete(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_jobs(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_generations(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_key(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_health(const struct options *options, struct med_err *err) MED_CHECK;

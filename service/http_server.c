@@ -46,6 +46,7 @@
 #define ACCEPTED_AT_ONCE 16   /* by one thread, so that a burst is shared */
 #define FRESH_GRACE_MS 250    /* at a stop, for connections that have not said anything yet */
 #define LOOK_FOR_ENDS_EVERY 5 /* turns of the reaper */
+#define PATIENCE_BYTES MED_MIB
 #define REAPED UINT64_MAX
 
 struct io_thread {
@@ -79,8 +80,9 @@ struct exchange {
     enum step step;
     bool refused; /* the answer is ready; the body is dropped */
     bool overflow;
-    uint64_t body_bytes;
-    const char *uri; /* in libmicrohttpd's buffer, only compared */
+    uint64_t body_bytes, patience; /* bytes of the body after which its deadline moves on */
+    atomic_int parts; /* who still has to do with the answer: the worker, and who deferred it */
+    const char *uri;  /* in libmicrohttpd's buffer, only compared */
     struct http_request request;
     struct http_response response;
     char *target;
@@ -106,28 +108,6 @@ struct http_server {
 };
 
 /* --- small pieces --- */
-
-bool http_header_get(const struct http_request *request, const char *name, struct med_str *ret)
-{
-    struct med_str wanted = med_str_of(name);
-    for (size_t i = 0; i < request->header_count; i++) {
-        if (!med_str_eq_nocase(request->headers[i].name, wanted)) continue;
-        *ret = request->headers[i].value;
-        return true;
-    }
-    return false;
-}
-
-void http_response_header(struct http_response *r, const char *name, const char *fmt, ...)
-{
-    if (r->header_count == HTTP_RESPONSE_HEADERS_MAX) return;
-    va_list args;
-    va_start(args, fmt);
-    r->headers[r->header_count].name = name;
-    vsnprintf(r->headers[r->header_count].value, sizeof r->headers[0].value, fmt, args);
-    va_end(args);
-    r->header_count++;
-}
 
 static void wake(int fd)
 {
@@ -272,7 +252,8 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
         med_free(x);
         return NULL;
     }
-    med_buf_init(&x->request.body, s->options.body_bytes_max);
+    atomic_init(&x->parts, 1);
+    x->request.body_bytes_max = s->options.body_bytes_max;
     med_buf_init(&x->response.body, MED_RESPONSE_BYTES_MAX);
     x->request.header_count_max = s->options.header_count_max;
     struct med_str copy = {.ptr = x->target, .len = target.len};
@@ -391,8 +372,7 @@ static bool worth_swallowing(const struct exchange *x)
     const struct http_request *r = &x->request;
     if (x->response.close || http_header_get(r, "Expect", &value)) return false;
     if (!http_header_get(r, "Content-Length", &value)) return true;
-    return med_str_to_u64(value, &len) &&
-           len <= SWALLOWED_BODIES * x->server->options.body_bytes_max;
+    return med_str_to_u64(value, &len) && len <= SWALLOWED_BODIES * r->body_bytes_max;
 }
 
 static enum MHD_Result on_header(struct exchange *x)
@@ -401,6 +381,7 @@ static enum MHD_Result on_header(struct exchange *x)
     if (x->connection) atomic_store(&x->connection->phase, PHASE_BUSY);
     x->step = STEP_BODY;
     x->refused = !s->app->begin(s->app->ctx, &x->request, &x->response);
+    med_buf_init(&x->request.body, x->request.body_bytes_max);
     if (x->refused && !worth_swallowing(x)) return send_answer(x);
     set_deadline(x->connection, s->options.body_deadline_ms);
     return MHD_YES;
@@ -408,11 +389,21 @@ static enum MHD_Result on_header(struct exchange *x)
 
 static enum MHD_Result on_body(struct exchange *x, const char *data, size_t len)
 {
-    struct http_server *s = x->server;
+    struct http_request *r = &x->request;
     x->body_bytes += len;
-    if (x->body_bytes > SWALLOWED_BODIES * s->options.body_bytes_max) return MHD_NO;
-    if (x->body_bytes > s->options.body_bytes_max) x->overflow = true;
-    if (!x->overflow && !x->refused) med_buf_append(&x->request.body, data, len);
+    if (x->body_bytes > SWALLOWED_BODIES * r->body_bytes_max) return MHD_NO;
+    if (x->body_bytes > r->body_bytes_max) x->overflow = true;
+    if (x->overflow || x->refused) return MHD_YES;
+    if (!r->sink) {
+        med_buf_append(&r->body, data, len);
+        return MHD_YES;
+    }
+    r->sink->write(r->sink, data, len);
+    /* A long body has its deadline for every PATIENCE_BYTES of it. */
+    if (x->body_bytes - x->patience >= PATIENCE_BYTES) {
+        x->patience = x->body_bytes;
+        set_deadline(x->connection, x->server->options.body_deadline_ms);
+    }
     return MHD_YES;
 }
 
@@ -423,6 +414,23 @@ static void resume(struct exchange *x)
     int wake_fd = x->io->wake_fd;
     MHD_resume_connection(x->mhd);
     wake(wake_fd);
+}
+
+static struct exchange *exchange_of(struct http_request *request)
+{
+    return (struct exchange *)(void *)((char *)request - offsetof(struct exchange, request));
+}
+
+void http_request_defer(struct http_request *request)
+{
+    request->deferred = true;
+    atomic_fetch_add(&exchange_of(request)->parts, 1);
+}
+
+void http_request_finish(struct http_request *request)
+{
+    struct exchange *x = exchange_of(request);
+    if (atomic_fetch_sub(&x->parts, 1) == 1) resume(x);
 }
 
 static enum MHD_Result on_complete(struct exchange *x)
@@ -456,7 +464,7 @@ static void on_worker(void *ctx, void *state, void *job)
     x->request.queued_ns = begin - x->request.queued_ns;
     s->app->work(s->app->ctx, state, &x->request, &x->response);
     x->request.work_ns = med_now_ns() - begin;
-    resume(x);
+    http_request_finish(&x->request);
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
@@ -495,6 +503,7 @@ static void on_completed(
         set_deadline(x->connection, x->server->options.idle_ms);
     }
     if (x->response.body.data) med_buf_free(&x->response.body);
+    if (x->request.sink) x->request.sink->free(x->request.sink);
     med_buf_free(&x->request.body);
     med_free(x->request.headers);
     med_free(x->target);
@@ -719,6 +728,7 @@ enum med_code http_server_run(struct http_server *s, const atomic_bool *stop, st
         if (ready > 0) (void)!read(s->wake_fd, &count, sizeof count);
         if (s->app->tick) s->app->tick(s->app->ctx);
     }
+    if (s->app->stopping) s->app->stopping(s->app->ctx);
     drain(s);
     return MED_OK;
 }

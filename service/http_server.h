@@ -26,6 +26,13 @@ struct http_header {
     struct med_str name, value;
 };
 
+/* Takes a body piece by piece on the I/O thread, instead of `body`: for what does not fit into
+ * memory. What it writes to a file goes to the page cache and is not waited for. */
+struct http_sink {
+    void (*write)(struct http_sink *sink, const void *ptr, size_t len);
+    void (*free)(struct http_sink *sink); /* when the request is gone */
+};
+
 /* Slices live until the request is answered. */
 struct http_request {
     struct med_str method, version;
@@ -37,6 +44,9 @@ struct http_request {
     size_t header_count;
     size_t header_count_max; /* reached: there were more */
     struct med_buf body;
+    struct http_sink *sink;      /* set by app.begin; NULL: the body is collected in `body` */
+    size_t body_bytes_max;       /* of this request; app.begin may change it */
+    bool deferred;               /* http_request_defer */
     uint64_t start_ns;           /* header complete */
     uint64_t queued_ns, work_ns; /* waited for, and spent on, a worker */
     char id[HTTP_REQUEST_ID_MAX + 1];
@@ -47,6 +57,11 @@ struct http_request {
 };
 /* The first header of that name (ASCII case ignored); false when there is none. */
 bool http_header_get(const struct http_request *request, const char *name, struct med_str *ret);
+
+/* In app.work: the answer comes later, from any thread, by http_request_finish, which may be called
+ * before app.work returns. The request and the response stay until then. */
+void http_request_defer(struct http_request *request);
+void http_request_finish(struct http_request *request);
 
 struct http_response {
     int status;
@@ -78,6 +93,9 @@ struct http_app {
     /* About once a second, and after http_server_wake, on the thread of http_server_run. NULL =
      * nothing. */
     void (*tick)(void *ctx);
+    /* On the thread of http_server_run, at a stop, before anything is waited for: what was deferred
+     * must be finished soon. May be NULL. */
+    void (*stopping)(void *ctx);
     enum med_code (*worker_new)(void *ctx, void **ret_worker, struct med_err *err);
     void (*worker_free)(void *ctx, void *worker);
 };

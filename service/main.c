@@ -123,6 +123,17 @@ static const struct command commands[] = {
         "  {\"mcpServers\": {\"medicus\": {\"command\": \"medicus\",\n"
         "    \"args\": [\"mcp\", \"--data\", \"/var/lib/medicus\"]}}}\n",
         cmd_mcp},
+    {"delete", COMMAND_DELETE, "--data FOLDER ID...",
+        "take documents out of the store",
+        "They stay findable until the next update or build, and older versions of them stay in\n"
+        "the store. A newer version of a document, in an update file that is ingested later,\n"
+        "brings it back.\n",
+        "  medicus delete --data ./data pmid:990000101 guideline:asthma-2019\n",
+        cmd_delete},
+    {"jobs", COMMAND_JOBS, "--data FOLDER",
+        "what a server was asked to do, and what runs now",
+        "The jobs of /v1/admin/jobs, newest first, and a build that was started elsewhere.\n",
+        "  medicus jobs --data ./data\n", cmd_jobs},
     {"backup", COMMAND_BACKUP, "--data FOLDER DEST",
         "copy the data folder while it is in use",
         "DEST is a new folder, a file that ends in .tar, or - for an archive on stdout. The copy\n"

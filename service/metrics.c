@@ -12,6 +12,15 @@ static const char *const route_names[ROUTE_COUNT] = {
     [ROUTE_JINA] = "jina",
     [ROUTE_TAVILY_SEARCH] = "tavily_search",
     [ROUTE_TAVILY_EXTRACT] = "tavily_extract",
+    [ROUTE_ADMIN_DOCUMENTS] = "admin_documents",
+    [ROUTE_ADMIN_DOCUMENT] = "admin_document",
+    [ROUTE_ADMIN_UPDATE] = "admin_update",
+    [ROUTE_ADMIN_REBUILD] = "admin_rebuild",
+    [ROUTE_ADMIN_JOBS] = "admin_jobs",
+    [ROUTE_ADMIN_JOB] = "admin_job",
+    [ROUTE_ADMIN_GENERATIONS] = "admin_generations",
+    [ROUTE_ADMIN_ACTIVATE] = "admin_activate",
+    [ROUTE_ADMIN_SNAPSHOT] = "admin_snapshot",
     [ROUTE_LIVEZ] = "livez",
     [ROUTE_READYZ] = "readyz",
     [ROUTE_METRICS] = "metrics",
@@ -33,7 +42,7 @@ static const char *const stage_names[STAGE_COUNT] = {
 
 /* The last one, 0, is "other": a status that this table forgot must not get lost. */
 static const int statuses[METRICS_STATUS_COUNT] = {200, 202, 304, 400, 401, 403, 404, 405, 406, 408,
-    409, 410, 413, 414, 415, 417, 431, 500, 501, 503, 504, 507, 429, 0};
+    409, 410, 413, 414, 415, 417, 422, 431, 500, 501, 503, 504, 507, 429, 0};
 
 static const double bounds_s[METRICS_BUCKET_COUNT] = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5};

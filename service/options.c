@@ -19,7 +19,8 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PA
 #define DATA_COMMANDS                                                                              \
     (ON(INGEST) | ON(BUILD) | ON(UPDATE) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) |         \
         ON(INFO) | ON(CHECK) | ON(RETRACTIONS) | ON(VOCAB) | ON(TERMS) | ON(SIMILAR) | ON(MCP) |   \
-        ON(GENERATIONS) | ON(BACKUP) | ON(RESTORE) | ON(KEY))
+        ON(GENERATIONS) | ON(BACKUP) | ON(RESTORE) | ON(KEY) | ON(DELETE) | ON(JOBS))
+#define LONG_COMMANDS (ON(INGEST) | ON(BUILD) | ON(UPDATE) | ON(BACKUP) | ON(DELETE))
 #define AT(field) offsetof(struct options, field)
 
 struct option_row {
@@ -48,6 +49,10 @@ static const struct option_row rows[] = {
         "no progress and no messages other than errors"},
     {"help", 'h', NULL, NULL, EVERY, OPTION_FLAG, AT(help), 0, 0, 0, NULL, "this text"},
 
+    {"background", 0, NULL, "MEDICUS_BACKGROUND", LONG_COMMANDS, OPTION_FLAG, AT(background), 0, 0,
+        0, NULL, "with low priority for processors and disks (nice 10, idle I/O)"},
+    {"progress-fd", 0, "FD", NULL, LONG_COMMANDS, OPTION_UINT, AT(progress_fd), 0, 3, 1023, NULL,
+        "write progress as lines of JSON to this descriptor"},
     {"source", 0, "NAME", NULL, ON(INGEST), OPTION_TEXT, AT(source_name), 0, 0, 0, NULL,
         "source label of JSON Lines and text (default: by format)"},
 
@@ -244,6 +249,11 @@ static const struct option_row rows[] = {
     {"request-bytes", 0, "N", "MEDICUS_REQUEST_BYTES", ON(SERVE), OPTION_UINT, AT(request_bytes),
         MED_REQUEST_BODY_BYTES_MAX, 1024, 64 * MED_MIB, NULL,
         "largest body of a request (default 1048576)"},
+    {"admin-body-bytes", 0, "N", "MEDICUS_ADMIN_BODY_BYTES", ON(SERVE), OPTION_UINT,
+        AT(admin_body_bytes), 256 * MED_MIB, 1024, 64 * MED_GIB, NULL,
+        "largest upload of documents (default 268435456)"},
+    {"snapshot-dir", 0, "FOLDER", "MEDICUS_SNAPSHOT_DIR", ON(SERVE), OPTION_TEXT, AT(snapshot_dir),
+        0, 0, 0, NULL, "where POST /v1/admin/snapshot puts backups (default: refused)"},
 };
 /* clang-format on */
 #define ROW_COUNT (sizeof rows / sizeof *rows)

@@ -30,6 +30,8 @@ enum command_id {
     COMMAND_MCP,
     COMMAND_GENERATIONS,
     COMMAND_BACKUP,
+    COMMAND_DELETE,
+    COMMAND_JOBS,
     COMMAND_RESTORE,
     COMMAND_KEY,
     COMMAND_HEALTH,
@@ -52,6 +54,9 @@ struct option_param {
 struct options {
     const char *data;
     bool json, quiet, help;
+    /* long commands */
+    bool background;
+    uint64_t progress_fd; /* 0: none */
     /* ingest */
     const char *source_name;
     bool require_md5, again, watch, update;
@@ -87,7 +92,8 @@ struct options {
     const char *rate_limit, *tls_cert, *tls_key;
     bool allow_public, wait, access_log, open_metrics;
     uint64_t io_threads, queue_depth, connections, header_deadline_ms, body_deadline_ms, idle_ms;
-    uint64_t request_bytes, cursor_seconds;
+    uint64_t request_bytes, admin_body_bytes, cursor_seconds;
+    const char *snapshot_dir;
 
     /* serve */
     const char *audit_log;

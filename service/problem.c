@@ -46,6 +46,8 @@ static const struct problem_row rows[PROBLEM_COUNT] = {
         "Send no Expect field other than 100-continue."},
     [PROBLEM_RATE_LIMITED] = {"rate-limited", 429, "Too many requests",
         "Wait for the seconds in Retry-After; RateLimit tells what is left."},
+    [PROBLEM_INVALID_DOCUMENTS] = {"invalid-documents", 422, "No document could be read",
+        "Send PubMed or JATS XML, JSON Lines, or a guideline; the detail says what is wrong."},
     [PROBLEM_TOO_MANY_HEADERS] = {"too-many-headers", 431, "Too many header fields",
         "Send fewer header fields."},
     [PROBLEM_INTERNAL] = {"internal", 500, "Internal error",

@@ -8,11 +8,12 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "service/admin.h"
 #include "service/compat.h"
 
 #include <stdio.h>
 
-enum method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4 };
+enum method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_DELETE = 8 };
 
 struct route_row {
     enum route route;
@@ -62,6 +63,24 @@ static const struct route_row rows[] = {
         NEED_SEARCH_LATER, route_tavily_search, NULL},
     {ROUTE_TAVILY_EXTRACT, "/compat/tavily/extract", false, NULL, METHOD_POST, JSON,
         NEED_SEARCH_LATER, route_tavily_extract, NULL},
+    {ROUTE_ADMIN_DOCUMENTS, "/v1/admin/documents", false, NULL, METHOD_POST, JSON, NEED_ADMIN,
+        route_admin_documents, NULL},
+    {ROUTE_ADMIN_DOCUMENT, "/v1/admin/documents/", true, NULL, METHOD_DELETE, JSON, NEED_ADMIN,
+        route_admin_document, NULL},
+    {ROUTE_ADMIN_UPDATE, "/v1/admin/update", false, NULL, METHOD_POST, JSON, NEED_ADMIN,
+        route_admin_update, NULL},
+    {ROUTE_ADMIN_REBUILD, "/v1/admin/rebuild", false, NULL, METHOD_POST, JSON, NEED_ADMIN,
+        route_admin_rebuild, NULL},
+    {ROUTE_ADMIN_JOBS, "/v1/admin/jobs", false, NULL, GET_HEAD, JSON, NEED_ADMIN,
+        route_admin_jobs, NULL},
+    {ROUTE_ADMIN_JOB, "/v1/admin/jobs/", true, NULL, GET_HEAD | METHOD_DELETE, JSON, NEED_ADMIN,
+        route_admin_job, NULL},
+    {ROUTE_ADMIN_GENERATIONS, "/v1/admin/generations", false, NULL, GET_HEAD, JSON, NEED_ADMIN,
+        route_admin_generations, NULL},
+    {ROUTE_ADMIN_ACTIVATE, "/v1/admin/generations/", true, "/activate", METHOD_POST, JSON,
+        NEED_ADMIN, route_admin_activate, NULL},
+    {ROUTE_ADMIN_SNAPSHOT, "/v1/admin/snapshot", false, NULL, METHOD_POST, JSON, NEED_ADMIN,
+        route_admin_snapshot, NULL},
     {ROUTE_LIVEZ, "/livez", false, NULL, GET_HEAD, JSON | TEXT, NEED_NOTHING,
         NULL, route_livez},
     {ROUTE_READYZ, "/readyz", false, NULL, GET_HEAD, JSON | TEXT, NEED_NOTHING,
@@ -110,6 +129,7 @@ static unsigned method_bit(struct med_str method)
     if (med_str_eq(method, MED_STR("GET"))) return METHOD_GET;
     if (med_str_eq(method, MED_STR("HEAD"))) return METHOD_HEAD;
     if (med_str_eq(method, MED_STR("POST"))) return METHOD_POST;
+    if (med_str_eq(method, MED_STR("DELETE"))) return METHOD_DELETE;
     return 0;
 }
 
@@ -188,8 +208,9 @@ static bool body_is_json(const struct http_request *r)
 /* "GET, HEAD, OPTIONS" */
 static void list_methods(unsigned methods, char *ret_text, size_t size)
 {
-    snprintf(ret_text, size, "%s%s%sOPTIONS", methods & METHOD_GET ? "GET, " : "",
-        methods & METHOD_HEAD ? "HEAD, " : "", methods & METHOD_POST ? "POST, " : "");
+    snprintf(ret_text, size, "%s%s%s%sOPTIONS", methods & METHOD_GET ? "GET, " : "",
+        methods & METHOD_HEAD ? "HEAD, " : "", methods & METHOD_POST ? "POST, " : "",
+        methods & METHOD_DELETE ? "DELETE, " : "");
 }
 
 static void refuse_method(
@@ -227,6 +248,26 @@ static bool answer_options(const struct server *server, const struct route_row *
     return true;
 }
 
+/* The type of the body fits the route. What is uploaded is recognised by its content; a job needs
+ * no body at all. */
+static bool body_fits(const struct route_row *row, const struct http_request *r)
+{
+    struct med_str value;
+    bool is_job = row->need == NEED_ADMIN && !http_header_get(r, "Content-Type", &value);
+    return method_bit(r->method) != METHOD_POST || row->route == ROUTE_ADMIN_DOCUMENTS || is_job ||
+           body_is_json(r);
+}
+
+/* Uploads may be larger than everything else. */
+static struct gate_limits limits_for(const struct server *server, const struct http_request *r)
+{
+    struct gate_limits limits = server->limits;
+    const struct route_row *row = match(r->path);
+    if (row && row->route == ROUTE_ADMIN_DOCUMENTS)
+        limits.body_bytes_max = server->admin->body_bytes_max;
+    return limits;
+}
+
 static bool let_in(struct server *server, struct http_request *r, struct http_response *response)
 {
     struct med_err detail = {0};
@@ -235,7 +276,8 @@ static bool let_in(struct server *server, struct http_request *r, struct http_re
     r->route = ROUTE_NONE;
     give_id(server, r);
     take_trace(r);
-    enum problem problem = gate_check(&server->limits, r, &response->close, &detail);
+    struct gate_limits limits = limits_for(server, r);
+    enum problem problem = gate_check(&limits, r, &response->close, &detail);
     const struct route_row *row = problem == PROBLEM_NONE ? match(r->path) : NULL;
     enum need need = row ? row->need : NEED_NOTHING;
     if (row && row->route == ROUTE_READYZ && readyz_is_verbose(r)) need = NEED_KEY;
@@ -258,7 +300,7 @@ static bool let_in(struct server *server, struct http_request *r, struct http_re
         refuse_method(row, r, response);
     } else if (!media_choose(r, row->media, &media)) {
         refuse_media(row, r, response);
-    } else if (method_bit(r->method) == METHOD_POST && !body_is_json(r)) {
+    } else if (!body_fits(row, r)) {
         respond_problem(r, response, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
             "the body must have Content-Type: application/json");
     } else if (http_header_get(r, "Content-Encoding", &coding) &&
@@ -266,7 +308,8 @@ static bool let_in(struct server *server, struct http_request *r, struct http_re
         respond_problem(
             r, response, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not accepted");
     } else {
-        return true;
+        return row->route != ROUTE_ADMIN_DOCUMENTS ||
+               admin_begin_upload(server->admin, r, response);
     }
     return false;
 }
@@ -291,12 +334,10 @@ static bool begin(void *ctx, struct http_request *r, struct http_response *respo
 
 static void too_large(void *ctx, struct http_request *r, struct http_response *response)
 {
-    struct server *server = ctx;
     char detail[80];
-    snprintf(
-        detail, sizeof detail, "at most %zu bytes are accepted", server->limits.body_bytes_max);
+    snprintf(detail, sizeof detail, "at most %zu bytes are accepted", r->body_bytes_max);
     respond_problem(r, response, PROBLEM_PAYLOAD_TOO_LARGE, detail);
-    refused(server, r, response);
+    refused(ctx, r, response);
 }
 
 static bool quick(void *ctx, struct http_request *r, struct http_response *response)
@@ -341,6 +382,7 @@ static void work(void *ctx, void *worker, struct http_request *r, struct http_re
         med_searcher_limit(state->searcher, r->caller.source_mask);
         row->work(server, state, r, response);
     }
+    if (r->deferred) return; /* the answer is somebody else's, and may be there already */
     /* What does not fit, or what memory did not suffice for, is an error and never a cut answer. */
     enum med_code code = med_buf_status(&response->body, NULL);
     if (code == MED_E_LIMIT)

@@ -18,6 +18,7 @@ struct server {
     struct http_server *http; /* set once it exists */
     struct access *access;
     struct audit *audit;
+    struct admin *admin; /* admin.h */
     struct metrics metrics;
     struct med_str public_url;
     struct gate_limits limits;

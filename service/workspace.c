@@ -10,7 +10,7 @@ static enum med_code open_parts(const struct options *options, enum workspace_ne
     if (!options->data || !*options->data)
         return med_fail(
             err, MED_E_USAGE, "which data folder? Give --data FOLDER or set MEDICUS_DATA");
-    bool create = need == WORKSPACE_CREATE;
+    bool create = need == WORKSPACE_CREATE, writes = create || need == WORKSPACE_WRITE;
     enum med_code code = med_data_open(options->data, create, med_fs_posix(), &w->data, err);
     if (code) return code;
     char docs[MED_PATH_MAX];
@@ -21,7 +21,7 @@ static enum med_code open_parts(const struct options *options, enum workspace_ne
             "there are no documents in %s yet: `medicus ingest --data %s FILE...` adds some",
             options->data, options->data);
     code =
-        med_store_open(docs, create ? MED_STORE_READ_WRITE : MED_STORE_READ_ONLY, &w->store, err);
+        med_store_open(docs, writes ? MED_STORE_READ_WRITE : MED_STORE_READ_ONLY, &w->store, err);
     if (code) return code;
     if (need == WORKSPACE_INDEX) return med_index_open(w->data, w->store, 0, true, &w->index, err);
     if (need != WORKSPACE_ANY_INDEX) return MED_OK;

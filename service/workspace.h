@@ -13,6 +13,7 @@ struct workspace {
 
 enum workspace_need {
     WORKSPACE_CREATE,    /* for writing: the folder is made when absent */
+    WORKSPACE_WRITE,     /* for writing into a store that is there */
     WORKSPACE_STORE,     /* for reading documents */
     WORKSPACE_ANY_INDEX, /* and the current generation, if there is one */
     WORKSPACE_INDEX,     /* and the current generation, verified */
