@@ -43,7 +43,7 @@ static const struct route_row rows[] = {
         NEED_SEARCH, route_export, NULL},
     {ROUTE_SIMILAR, "/v1/documents/", true, "/similar", GET_HEAD, MEDIA_ANSWERS, NEED_SEARCH,
         route_similar, NULL},
-    {ROUTE_DOCUMENT, "/v1/documents/", true, NULL, GET_HEAD, JSON | TEXT | MARKDOWN, NEED_SEARCH,
+    {ROUTE_DOCUMENT, "/v1/documents/", true, NULL, GET_HEAD, MEDIA_DOCUMENT, NEED_SEARCH,
         route_document, NULL},
     {ROUTE_TERMS, "/v1/terms", false, NULL, GET_HEAD, JSON | TEXT, NEED_SEARCH,
         route_terms, NULL},

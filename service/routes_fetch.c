@@ -2,6 +2,7 @@
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/unicode.h"
+#include "service/citation.h"
 #include "service/fetch_many.h"
 #include "service/server.h"
 #include "service/suggest.h"
@@ -34,20 +35,6 @@ struct document_request {
     bool pretty;
 };
 
-static enum med_code set_format(
-    struct document_request *d, struct med_str value, struct med_err *err)
-{
-    if (med_str_eq(value, MED_STR("json")))
-        d->media = MEDIA_JSON;
-    else if (med_str_eq(value, MED_STR("text")))
-        d->media = MEDIA_TEXT;
-    else if (med_str_eq(value, MED_STR("markdown")))
-        d->media = MEDIA_MARKDOWN;
-    else
-        return med_fail(err, MED_E_INVALID, "format: json, text or markdown expected");
-    return MED_OK;
-}
-
 static enum med_code set_tokens(
     struct fetch_params *params, struct med_str value, struct med_err *err)
 {
@@ -68,12 +55,12 @@ static enum med_code read_document(const struct http_request *r, struct med_aren
     char *id = med_arena_alloc(arena, raw.len + 1);
     if (!id) return no_memory(err);
     d->id = percent_decode(raw, false, id);
-    (void)media_choose(r, 1u << MEDIA_JSON | 1u << MEDIA_TEXT | 1u << MEDIA_MARKDOWN, &d->media);
+    (void)media_choose(r, MEDIA_DOCUMENT, &d->media);
     enum med_code code = query_pairs(r->query, arena, &pairs, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         struct med_str name = pairs[i].name, value = pairs[i].value;
         if (med_str_eq(name, MED_STR("format")))
-            code = set_format(d, value, err);
+            code = media_parse(value, MEDIA_DOCUMENT, &d->media, err);
         else if (med_str_eq(name, MED_STR("sections")))
             code = fetch_params_sections(&d->params, value, err);
         else if (med_str_eq(name, MED_STR("max_tokens")))
@@ -88,6 +75,21 @@ static enum med_code read_document(const struct http_request *r, struct med_aren
     return code;
 }
 
+static enum med_code write_citation(enum media media, const struct view *view,
+    const struct med_fetched *fetched, struct med_buf *out, struct med_err *err)
+{
+    struct citation citation = {.doc = fetched->doc,
+        .flags = fetched->flags,
+        .links = fetched->links,
+        .link_count = fetched->link_count};
+    if (media == MEDIA_NBIB && fetched->doc->pmid.len == 0)
+        return med_fail(err, MED_E_INVALID, "format: nbib is for documents with a PMID");
+    citation_begin(media, out);
+    citation_write(media, view, &citation, 0, false, out);
+    citation_end(media, out);
+    return MED_OK;
+}
+
 static enum med_code write_document(const struct document_request *d, const struct view *view,
     const struct fetch_source *source, struct med_arena *arena, struct med_buf *out,
     struct med_err *err)
@@ -99,6 +101,8 @@ static enum med_code write_document(const struct document_request *d, const stru
     enum med_code code =
         med_fetch(source->store, source->index, source->sources, d->id, arena, &fetched, err);
     if (!code) audit_id(source->ids, d->id);
+    if (!code && MEDIA_CITATIONS & MEDIA_BIT(d->media))
+        return write_citation(d->media, view, fetched, out, err);
     if (!code) code = document_select(fetched, &d->params, arena, &selection, err);
     if (code) return code;
     if (d->media == MEDIA_MARKDOWN)

@@ -74,6 +74,14 @@ class Search(PageCase):
         tab.press("Enter")
         tab.wait("!document.querySelector('.citation').hidden")
         self.assertIn(second.rsplit("~", 1)[0], tab.text(".citation"))
+        form = "[...document.querySelectorAll('#cite button')].find(b => b.textContent === 'RIS')"
+        tab.wait(form + " !== undefined")
+        tab.js(form + ".focus()")
+        tab.press("Enter")
+        tab.wait("document.querySelector('.citation').textContent.startsWith('TY  - ')")
+        ris = self.server.get(f"/v1/documents/{urllib.parse.quote(second, '')}?format=ris").body
+        self.assertEqual(tab.js("document.querySelector('.citation').textContent").split(),
+                         ris.decode().split())
         tab.press("Escape")
         tab.wait(f"document.activeElement.dataset.id === {json.dumps(second)}")
         self.assertEqual(self.shown(tab)[0], first)

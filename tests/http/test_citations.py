@@ -59,6 +59,20 @@ class Citations(unittest.TestCase):
     def by_id(self, records):
         return {r["id"].rsplit(":", 1)[-1].rsplit("-", 1)[-1]: r for r in records}
 
+    def test_one_document_is_cited_as_a_search_cites_it(self):
+        for form, kind in FORMS.items():
+            found = self.server.search("undated quaint zymurgy", mode="lexical", format=form,
+                                       year="2020")
+            one = self.server.get("/v1/documents/pmid:990009901?format=" + form)
+            self.assertEqual((one.status, one.headers["content-type"].split(";")[0]), (200, kind))
+            asked = self.server.get("/v1/documents/pmid:990009901~0", Accept=kind)
+            self.assertEqual(one.body, asked.body)
+            if form != "vancouver":  # a list is numbered
+                self.assertEqual(one.body, found.body)
+        refused = self.server.get("/v1/documents/guideline:asthma-reliever-therapy?format=nbib")
+        self.assertEqual(refused.status, 400)
+        self.assertIn("PMID", refused.json["detail"])
+
     def test_ris(self):
         records = self.by_id(self.parsed("ris", self.odd("ris"), "rispy"))
         one = records["990009901"]
