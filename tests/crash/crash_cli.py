@@ -472,6 +472,9 @@ def published_files(data):
     paths = ["CURRENT", f"generations/{number}/MANIFEST"]
     for segment in manifest["segments"]:
         paths += [f"segments/{segment['id']}/{f['name']}" for f in segment["files"]]
+    for part in (manifest.get("overlay"), manifest.get("thesaurus"),
+                 *(segment.get("patch") for segment in manifest["segments"])):
+        paths += [f"generations/{number}/{f['name']}" for f in part["files"]] if part else []
     if manifest.get("encoder"):
         encoder = manifest["encoder"]
         paths += [f"encoders/{encoder['id']}/{f['name']}" for f in encoder["files"]]
@@ -558,8 +561,14 @@ def require_refused(medicus, what, with_server):
 def test_damage(program, rng, work):
     medicus, _ = full_base(program, rng, os.path.join(work, "good"), work)
     medicus.build("--retrain")  # a second generation, so that there is one to be confused with
+    changed = os.path.join(work, "changed.jsonl")
+    write_records(changed, "base", 60, rng)  # the same ids with other texts
+    medicus.ingest([changed])
+    require(medicus.update()["changed"] == 60, "the update took nothing up")
     good = medicus.data
     paths = published_files(good)
+    for name in ("patch-", "overlay", "statements"):
+        require(any(name in path for path in paths), f"{name} is not among the files")
     bad = Medicus(program, os.path.join(work, "bad"))
     count = few_or_many(40, 2300)
     for i in range(count):

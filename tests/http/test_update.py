@@ -101,6 +101,19 @@ class CommandLine(unittest.TestCase):
         self.assertGreater(info["index"]["drift"]["unknown_words"],
                            info["index"]["drift"]["unknown_words_at_training"])
 
+    def test_info_advises_a_new_encoder_when_the_corpus_has_grown(self):
+        records = "".join(
+            json.dumps({"_id": f"new{i}", "title": f"Zorblax{i} in quuxitis",
+                        "text": f"Zorblax{i} was given to frobnicated wumpuses{i % 7}."}) + "\n"
+            for i in range(80))
+        run("ingest", "--data", self.data, "--quiet", "-", stdin=records.encode())
+        run("update", "--data", self.data)
+        info = run_json("info", "--data", self.data, "--json")
+        self.assertIn("build --retrain", info["advice"])
+        self.assertGreater(info["index"]["drift"]["unknown_words"], .01)
+        run("build", "--data", self.data, "--retrain", "--gate-overlap", "0")
+        self.assertIsNone(run_json("info", "--data", self.data, "--json")["advice"])
+
     def test_a_list_of_retractions_needs_no_new_segment(self):
         run("retractions", "--data", self.data, "add", "-", stdin=b"pmid:990000104\n")
         report = run_json("update", "--data", self.data, "--json")
