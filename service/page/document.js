@@ -280,19 +280,6 @@ function outline(sections) {
 
 // --- citation ---
 
-let offered = null; // [format of the API, label], asked for once
-
-/** The citation forms that the server's own description offers. */
-async function citationFormats() {
-  if (!offered) {
-    const spec = await askJson("/openapi.json");
-    const { schema } = spec.components.parameters.Format;
-    const named = schema.$ref && spec.components.schemas[schema.$ref.split("/").pop()];
-    offered = (named || schema).enum.filter((f) => CITATIONS[f]).map((f) => [f, CITATIONS[f][1]]);
-  }
-  return offered;
-}
-
 function identifiers(doc) {
   const link = webAddress(doc.url);
   return [
@@ -329,19 +316,16 @@ function cite(doc) {
         }
       }),
     );
+  for (const [format, [, label]] of Object.entries(CITATIONS)) {
+    if (format === "nbib" && !doc.pmid) continue; // the form of PubMed's own records
+    const address = `${path(doc.id)}?format=${format}`;
+    give(label, async () => (await ask(address, { accept: "*/*" })).text());
+  }
   give("IDs", async () =>
     identifiers(doc)
       .map(([name, value]) => `${name}: ${value}`)
       .join("\n"),
   );
-  citationFormats()
-    .then((formats) => {
-      for (const [format, label] of formats)
-        give(label, async () =>
-          (await ask(`${path(doc.id)}?format=${format}`, { accept: "*/*" })).text(),
-        );
-    })
-    .catch(() => {}); // the ids remain
   return section;
 }
 

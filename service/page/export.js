@@ -5,11 +5,11 @@ const MOST = 1000; // what one request may answer
 
 /** Of the API: its name and the ending of a file, and what people call it. */
 export const CITATIONS = {
+  vancouver: ["txt", "Vancouver"],
   ris: ["ris", "RIS"],
   nbib: ["nbib", "NBIB"],
   bibtex: ["bib", "BibTeX"],
   "csl-json": ["json", "CSL-JSON"],
-  vancouver: ["txt", "Vancouver"],
 };
 
 function save(text, name) {

@@ -73,15 +73,16 @@ class Search(PageCase):
         self.assertEqual(tab.js("document.activeElement.closest('#cite') !== null"), True)
         tab.press("Enter")
         tab.wait("!document.querySelector('.citation').hidden")
-        self.assertIn(second.rsplit("~", 1)[0], tab.text(".citation"))
-        form = "[...document.querySelectorAll('#cite button')].find(b => b.textContent === 'RIS')"
-        tab.wait(form + " !== undefined")
-        tab.js(form + ".focus()")
-        tab.press("Enter")
-        tab.wait("document.querySelector('.citation').textContent.startsWith('TY  - ')")
-        ris = self.server.get(f"/v1/documents/{urllib.parse.quote(second, '')}?format=ris").body
-        self.assertEqual(tab.js("document.querySelector('.citation').textContent").split(),
-                         ris.decode().split())
+        forms = {b: f for b, f in zip(tab.texts("#cite button"), ("vancouver", "ris", "nbib",
+                                                                  "bibtex", "csl-json"))}
+        self.assertEqual(len(forms), 5)
+        address = f"/v1/documents/{urllib.parse.quote(second.rsplit('~', 1)[0], '')}?format="
+        for place, form in enumerate(forms.values()):
+            tab.js(f"document.querySelectorAll('#cite button')[{place}].focus()")
+            tab.press("Enter")
+            wanted = json.dumps(self.server.get(address + form).body.decode().split())
+            tab.wait("JSON.stringify(document.querySelector('.citation').textContent.split(/\\s+/))"
+                     f" === JSON.stringify({wanted})")
         tab.press("Escape")
         tab.wait(f"document.activeElement.dataset.id === {json.dumps(second)}")
         self.assertEqual(self.shown(tab)[0], first)
@@ -174,7 +175,7 @@ class Search(PageCase):
             tab.press("x")
             tab.wait_for("dialog[open] button")
             self.accessible(tab)
-            tab.press("Enter")  # the first form, RIS
+            tab.press("Tab", "Enter")  # the second form, RIS
             tab.until(lambda: (folder / "medicus.ris").exists())
             records = (folder / "medicus.ris").read_text(encoding="utf-8")
         found = self.answer("asthma", filters={"source": ["pubmed"]}, limit=1000)["results"]
