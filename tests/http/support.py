@@ -20,6 +20,9 @@ import urllib.parse
 
 from contract import Contract, validate  # noqa: F401 (validate is for the tests)
 
+# What is installed on this machine has no say.
+os.environ.setdefault("MEDICUS_CONFIG", "")
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = os.environ.get("MEDICUS_BIN", str(ROOT / "build/service/medicus"))
 SAMPLE = ROOT / "deploy/sample"
