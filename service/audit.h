@@ -6,8 +6,9 @@
  *    "address":"192.0.2.7","method":"GET","route":"search","status":200,"ids":["pmid:1~0"]}
  *
  * key is null where none was needed; ids are those of documents and passages in the answer, in its
- * order. With query text two members follow, target and body, as they were sent; secrets of keys in
- * them are blotted out. Requests to open routes and to /metrics are not logged; refused ones are.
+ * order, or of the document that was deleted. With query text two members follow, target and body,
+ * as they were sent; secrets of keys in them are blotted out. Requests to open routes and to
+ * /metrics are not logged; refused ones are.
  *
  * A line is written before its answer is sent. When it cannot be written the answer is sent all the
  * same: for people who treat patients an answer matters more than its record. The failure is an

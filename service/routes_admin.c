@@ -69,10 +69,13 @@ static enum problem problem_of_job(const struct job_record *job)
 
 /* --- jobs that are waited for --- */
 
+#define DELETE_ARG_ID 3 /* where a deletion's arguments name the document */
+
 struct waiting {
     struct server *server;
     const struct http_request *request;
     struct http_response *response;
+    struct audit_ids ids; /* of what is to be deleted */
 };
 
 static void finish_waiting(struct waiting *w)
@@ -81,7 +84,8 @@ static void finish_waiting(struct waiting *w)
     struct http_request *request = (struct http_request *)(uintptr_t)w->request;
     access_headers(w->request, w->response);
     audit_write(w->server->audit, w->request, route_name((enum route)w->request->route),
-        w->response->status, NULL);
+        w->response->status, w->response->status == 200 ? &w->ids : NULL);
+    med_buf_free(&w->ids.list);
     med_free(w);
     http_request_finish(request);
 }
@@ -134,6 +138,9 @@ static bool submit_and_answer(struct server *server, const struct http_request *
             return false;
         }
         *waiting = (struct waiting){.server = server, .request = r, .response = response};
+        audit_ids_begin(server->audit, &waiting->ids);
+        if (request->kind == JOB_DELETE)
+            audit_id(&waiting->ids, med_str_of(request->args[DELETE_ARG_ID]));
         request->done = on_job_done;
         request->ctx = waiting;
         http_request_defer((struct http_request *)(uintptr_t)r);
@@ -283,7 +290,7 @@ void route_admin_document(struct server *server, struct worker_state *worker,
     }
     memcpy(id, text.ptr, text.len);
     id[text.len] = '\0';
-    const char *args[] = {"delete", "--quiet", "--", id, NULL};
+    const char *args[] = {"delete", "--quiet", "--", [DELETE_ARG_ID] = id, NULL};
     struct job_request job = {.kind = JOB_DELETE, .args = args};
     (void)submit_and_answer(server, request, response, &job, true);
 }

@@ -333,6 +333,23 @@ class Audit(unittest.TestCase):
         for word in ("zebrafish", "xylophone", "quagga", secret[8:]):
             self.assertNotIn(word, others)
 
+    def test_who_deleted_what(self):
+        secret = run("key", "--data", self.data, "add", "ops", "--scope", "admin",
+                     "-q").stdout.decode().strip()
+        key = {"Authorization": "Bearer " + secret}
+        with Server(self.data, "--audit-log", str(self.log)) as server:
+            body = json.dumps({"_id": "x", "title": "Short lived", "text": "Some words."})
+            headers = {**key, "Content-Type": "application/x-ndjson"}
+            self.assertEqual(server.request("POST", "/v1/admin/documents", body=body,
+                                            headers=headers).status, 200)
+            for status in (200, 404):
+                answer = server.request("DELETE", "/v1/admin/documents/doc:x", headers=key)
+                self.assertEqual(answer.status, status, answer.body)
+        self.assertEqual([(g["key"]["name"], g["route"], g["status"], g["ids"])
+                          for g in self.lines()][1:],
+                         [("ops", "admin_document", 200, ["doc:x"]),
+                          ("ops", "admin_document", 404, [])])
+
     def test_logrotate_moves_it_away(self):
         with Server(self.data, "--audit-log", str(self.log)) as server:
             server.search("asthma")
