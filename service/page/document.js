@@ -225,20 +225,20 @@ function textOf(doc, passage, words) {
   const slice = byteSlicer(doc.text);
   const body = h("div", { class: "text" });
   const sections = [];
+  let rank = 1;
   let at = doc.sections && doc.sections.length ? doc.sections[0].start_byte : 0;
   for (const s of doc.sections || []) {
     const steps = s.path ? s.path.split(" > ") : [];
     const name = steps.length ? steps[steps.length - 1] : "";
     const level = Math.min(6, steps.length + 1);
+    rank = Math.max(2, Math.min(level, rank + 1)); // no step of headings is left out
     let start = s.start_byte;
     const part = h("section", { tabindex: "-1" });
     // The heading stands at the beginning of its section, on a line of its own.
     const line = slice(start, s.end_byte).split("\n", 1)[0];
     if (name && line === name) {
       const end = start + byteLength(line);
-      part.append(
-        h(`h${Math.max(2, level)}`, { dir: "auto" }, stretch(slice, start, end, passage, words)),
-      );
+      part.append(h(`h${rank}`, { dir: "auto" }, stretch(slice, start, end, passage, words)));
       start = end;
     }
     part.append(...paragraphs(slice, start, s.end_byte, passage, words));

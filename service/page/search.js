@@ -134,7 +134,7 @@ function resultItem(r, longest) {
     "article",
     { class: r.flags.includes("retracted") ? "result retracted" : "result" },
     h(
-      "h3",
+      "h2",
       { dir: "auto" },
       flagLabels(r.flags.filter(grave)),
       h("a", { class: "title", href, "data-id": r.id, onclick: openHere }, r.title || "Untitled"),
