@@ -65,13 +65,14 @@ struct med_manifest {
     double trained_unknown_rate;
     /* Of the vocabularies in the thesaurus (med_vocabularies_hash); zero: there are none. */
     struct med_hash128 vocabulary;
-    double recall_at_10;          /* of the dense index against exact search */
-    int32_t reference_date;       /* yyyymmdd that recency is counted from */
-    struct med_str last_input;    /* name of the newest ingested file */
-    struct med_str last_update;   /* of the PubMed file with the largest sequence; may be empty */
-    struct med_str notes;         /* JSON object: stage times and counts of the build, for `info` */
-    struct med_file_ref overlay;  /* set by publish; an empty name: the generation has none */
-    struct med_str overlay_bytes; /* what publish writes there, borrowed; not read back */
+    double recall_at_10;        /* of the dense index against exact search */
+    int32_t reference_date;     /* yyyymmdd that recency is counted from */
+    struct med_str last_input;  /* name of the newest ingested file */
+    struct med_str last_update; /* of the PubMed file with the largest sequence; may be empty */
+    struct med_str notes;       /* JSON object: stage times and counts of the build, for `info` */
+    bool alone; /* documents were purged: nobody is to keep an older generation open */
+    struct med_file_ref overlay;   /* set by publish; an empty name: the generation has none */
+    struct med_str overlay_bytes;  /* what publish writes there, borrowed; not read back */
     struct med_file_ref thesaurus; /* the same for the thesaurus (thesaurus.h) */
     struct med_str thesaurus_bytes;
 };

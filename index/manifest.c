@@ -216,6 +216,7 @@ static void write_body(struct med_jw *w, const struct med_manifest *m)
         med_jw_kint(w, "trained_doc_count", (long long)m->trained_doc_count);
         med_jw_kdouble(w, "trained_unknown_rate", m->trained_unknown_rate);
     }
+    if (m->alone) med_jw_kbool(w, "alone", true);
     if (m->vocabulary.lo || m->vocabulary.hi) {
         char hex[MED_HASH_HEX_LEN + 1];
         med_hash128_hex(m->vocabulary, hex);
@@ -463,6 +464,7 @@ static void parse_body(struct parse *p, const struct med_json *o, struct med_man
         m->trained_doc_count = (uint64_t)integer(p, o, "trained_doc_count", 0, INTEGER_MAX);
         m->trained_unknown_rate = real(p, o, "trained_unknown_rate");
     }
+    m->alone = med_json_get(o, "alone") && med_json_bool(med_json_get(o, "alone"));
     if (med_json_get(o, "vocabulary") &&
         !med_hash128_from_hex(med_json_get_str(o, "vocabulary"), &m->vocabulary))
         wrong(p, "vocabulary");

@@ -395,6 +395,7 @@ static enum med_code fill_manifest(struct update *u, struct med_err *err)
 {
     struct med_manifest *m = &u->manifest;
     m->number = 0;
+    m->alone = u->options->alone;
     m->created_unix_s = 0;
     m->store_txn_id = med_snapshot_txn_id(u->b.snapshot);
     m->doc_count = u->store_count;

@@ -25,6 +25,7 @@ enum med_update_merge {
 
 struct med_update_options {
     enum med_update_merge merge;
+    bool alone;             /* see med_manifest */
     unsigned threads;       /* 0 = all */
     size_t keep;            /* generations kept after publishing; 0 = 3 */
     int32_t reference_date; /* yyyymmdd that recency is counted from; 0 = today */

@@ -27,6 +27,7 @@ enum med_code cmd_fetch(const struct options *options, struct med_err *err) MED_
 enum med_code cmd_eval(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_info(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_check(const struct options *options, struct med_err *err) MED_CHECK;
+enum med_code cmd_purge(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_retractions(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_similar(const struct options *options, struct med_err *err) MED_CHECK;
 enum med_code cmd_terms(const struct options *options, struct med_err *err) MED_CHECK;

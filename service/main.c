@@ -85,6 +85,17 @@ static const struct command commands[] = {
         "Reads the whole store and the current generation; exit status 6 when anything is\n"
         "damaged.\n",
         "  medicus check --data ./data\n", cmd_check},
+    {"purge", COMMAND_PURGE, "--data FOLDER [options] ID...",
+        "remove documents for good",
+        "From every version in the store, every segment and every generation; the docstore is\n"
+        "written anew, so that free space holds nothing of them. Ids are blocked: the files they\n"
+        "came from do not bring them back. Waits for readers of older generations. What was\n"
+        "ingested but not indexed yet is indexed on the way. A purge that was stopped is\n"
+        "completed by purging the same ids again. Backups are the operator's to remove.\n",
+        "  medicus purge --data ./data pmid:990000804\n"
+        "  medicus purge --data ./data --yes --from ids.txt\n"
+        "  medicus purge --data ./data --allow pmid:990000804\n",
+        cmd_purge},
     {"retractions", COMMAND_RETRACTIONS, "--data FOLDER add FILE | list | remove FILE",
         "the operator's list of retracted articles",
         "FILE (- for stdin) holds one PMID or DOI per line, or a table with a header such as\n"

@@ -18,8 +18,8 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PA
 #define EVERY ((1u << COMMAND_COUNT) - 1)
 #define DATA_COMMANDS                                                                              \
     (ON(INGEST) | ON(BUILD) | ON(UPDATE) | ON(SERVE) | ON(SEARCH) | ON(FETCH) | ON(EVAL) |         \
-        ON(INFO) | ON(CHECK) | ON(RETRACTIONS) | ON(VOCAB) | ON(TERMS) | ON(SIMILAR) | ON(MCP) |   \
-        ON(GENERATIONS) | ON(BACKUP) | ON(RESTORE) | ON(KEY) | ON(DELETE) | ON(JOBS))
+        ON(INFO) | ON(CHECK) | ON(PURGE) | ON(RETRACTIONS) | ON(VOCAB) | ON(TERMS) | ON(SIMILAR) | \
+        ON(MCP) | ON(GENERATIONS) | ON(BACKUP) | ON(RESTORE) | ON(KEY) | ON(DELETE) | ON(JOBS))
 #define LONG_COMMANDS (ON(INGEST) | ON(BUILD) | ON(UPDATE) | ON(BACKUP) | ON(DELETE))
 #define AT(field) offsetof(struct options, field)
 
@@ -66,6 +66,14 @@ static const struct option_row rows[] = {
         "watch: seconds between looks (default 10)"},
     {"update", 0, NULL, NULL, ON(INGEST), OPTION_FLAG, AT(update), 0, 0, 0, NULL,
         "watch: make what arrived searchable after each batch"},
+    {"from", 0, "FILE", NULL, ON(PURGE), OPTION_TEXT, AT(from), 0, 0, 0, NULL,
+        "read ids from a file, one per line (- for stdin)"},
+    {"yes", 'y', NULL, NULL, ON(PURGE), OPTION_FLAG, AT(yes), 0, 0, 0, NULL,
+        "do not ask; needed where nobody can be asked"},
+    {"allow", 0, NULL, NULL, ON(PURGE), OPTION_FLAG, AT(allow), 0, 0, 0, NULL,
+        "let purged documents in again"},
+    {"wait-seconds", 0, "N", NULL, ON(PURGE), OPTION_UINT, AT(wait_s), 60, 0, 86400, NULL,
+        "how long to wait for processes that hold an older generation (default 60)"},
     {"retrain", 0, NULL, NULL, ON(BUILD), OPTION_FLAG, AT(retrain), 0, 0, 0, NULL,
         "train a new encoder although a usable one exists"},
     {"full", 0, NULL, NULL, ON(BUILD), OPTION_FLAG, AT(full), 0, 0, 0, NULL,

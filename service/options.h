@@ -23,6 +23,7 @@ enum command_id {
     COMMAND_EVAL,
     COMMAND_INFO,
     COMMAND_CHECK,
+    COMMAND_PURGE,
     COMMAND_RETRACTIONS,
     COMMAND_VOCAB,
     COMMAND_TERMS,
@@ -69,6 +70,10 @@ struct options {
     bool without_keys;
     /* generations */
     bool ids;
+    /* purge */
+    const char *from;
+    bool yes, allow;
+    uint64_t wait_s;
     /* build, eval, serve */
     uint64_t threads;
     /* search, fetch, serve */

@@ -7,27 +7,34 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
 #define POLL_MS 1000
 #define RETRY_S 30 /* a generation that failed is tried again after this */
 
+/* A generation over the docstore that it was opened with. */
+struct serving_view {
+    atomic_uint references;
+    struct med_store *store;
+    struct med_index *index;
+};
+
 /* A generation that was served before. */
 struct kept {
-    struct med_index *index;
+    struct serving_view *view;
     uint64_t until_ns;
 };
 
 struct serving {
     char path[MED_PATH_MAX];
     uint64_t keep_s;
-    struct med_data *data; /* these two: opened once, by the constructor or the poller */
-    struct med_store *store;
+    struct med_data *data; /* opened once, by the constructor or the poller */
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t wake;
     bool stopping;
-    struct med_index *index;
+    struct serving_view *view;          /* replaced by the constructor and the poller only */
     struct kept kept[SERVING_KEPT_MAX]; /* the latest first; the others are NULL */
     struct serving_status status;
     pthread_t poller;
@@ -35,17 +42,38 @@ struct serving {
     int64_t failed_at_s; /* the poller's own */
 };
 
-static enum med_code open_store(struct serving *s, struct med_err *err)
+static enum med_code open_data(struct serving *s, struct med_err *err)
 {
-    enum med_code code = MED_OK;
+    return s->data ? MED_OK : med_data_open(s->path, false, med_fs_posix(), &s->data, err);
+}
+
+static void release_view(struct serving_view **view)
+{
+    struct serving_view *v = *view;
+    *view = NULL;
+    if (!v || atomic_fetch_sub(&v->references, 1) > 1) return;
+    med_index_release(&v->index);
+    if (v->store) med_store_close(&v->store);
+    med_free(v);
+}
+
+static enum med_code open_view(
+    struct serving *s, struct serving_view **ret_view, struct med_err *err)
+{
     char docs[MED_PATH_MAX];
-    if (!s->data) code = med_data_open(s->path, false, med_fs_posix(), &s->data, err);
-    if (code || s->store) return code;
-    struct med_store *store;
-    code = med_path_join(docs, s->path, "docs", err);
-    if (!code) code = med_store_open(docs, MED_STORE_READ_ONLY, &store, err);
-    if (!code) s->store = store;
-    return code;
+    struct serving_view *v = med_calloc(1, sizeof *v);
+    if (!v) return med_fail(err, MED_E_NOMEM, "out of memory for a generation");
+    atomic_init(&v->references, 1);
+    enum med_code code = open_data(s, err);
+    if (!code) code = med_path_join(docs, s->path, "docs", err);
+    if (!code) code = med_store_open(docs, MED_STORE_READ_ONLY, &v->store, err);
+    if (!code) code = med_index_open(s->data, v->store, 0, true, &v->index, err);
+    if (code) {
+        release_view(&v);
+        return code;
+    }
+    *ret_view = v;
+    return MED_OK;
 }
 
 static void describe(const struct med_index *index, struct serving_status *status)
@@ -62,46 +90,49 @@ static void describe(const struct med_index *index, struct serving_status *statu
 
 /* Keeps what was served until now, and returns what nobody may keep any longer, or NULL. Under the
  * mutex. */
-static struct med_index *keep(struct serving *s, struct med_index *old)
+static struct serving_view *keep(struct serving *s, struct serving_view *old)
 {
     if (s->keep_s == 0) return old;
-    struct med_index *last = s->kept[SERVING_KEPT_MAX - 1].index;
+    struct serving_view *last = s->kept[SERVING_KEPT_MAX - 1].view;
     memmove(s->kept + 1, s->kept, (SERVING_KEPT_MAX - 1) * sizeof *s->kept);
-    s->kept[0] = (struct kept){.index = old, .until_ns = med_now_ns() + s->keep_s * 1000000000ull};
+    s->kept[0] = (struct kept){.view = old, .until_ns = med_now_ns() + s->keep_s * 1000000000ull};
     return last;
 }
 
-/* Closes those whose time is over. */
-static void drop_expired(struct serving *s)
+/* Closes those whose time is over, or all. */
+static void drop_kept(struct serving *s, bool all)
 {
-    struct med_index *expired[SERVING_KEPT_MAX] = {NULL};
+    struct serving_view *expired[SERVING_KEPT_MAX] = {NULL};
     uint64_t now = med_now_ns();
     pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; i < SERVING_KEPT_MAX; i++) {
-        if (!s->kept[i].index || s->kept[i].until_ns > now) continue;
-        expired[i] = s->kept[i].index;
-        s->kept[i].index = NULL;
+        if (!s->kept[i].view || (!all && s->kept[i].until_ns > now)) continue;
+        expired[i] = s->kept[i].view;
+        s->kept[i].view = NULL;
     }
     pthread_mutex_unlock(&s->mutex);
-    for (size_t i = 0; i < SERVING_KEPT_MAX; i++) med_index_release(&expired[i]);
+    for (size_t i = 0; i < SERVING_KEPT_MAX; i++) release_view(&expired[i]);
 }
 
 /* Opens and verifies the current generation and puts it in place. */
 static enum med_code load(struct serving *s, struct med_err *err)
 {
-    struct med_index *fresh = NULL, *old, *dropped;
-    enum med_code code = open_store(s, err);
-    if (!code) code = med_index_open(s->data, s->store, 0, true, &fresh, err);
+    struct serving_view *fresh = NULL, *old, *dropped;
+    enum med_code code = open_view(s, &fresh, err);
     if (code) return code;
+    bool alone = med_index_manifest(fresh->index)->alone;
     pthread_mutex_lock(&s->mutex);
-    old = s->index;
-    dropped = old ? keep(s, old) : NULL;
-    s->index = fresh;
-    describe(fresh, &s->status);
+    old = s->view;
+    bool again =
+        old && med_index_manifest(old->index)->number == med_index_manifest(fresh->index)->number;
+    dropped = old && !alone && !again ? keep(s, old) : old;
+    s->view = fresh;
+    describe(fresh->index, &s->status);
     if (old) s->status.swaps++;
     struct serving_status now = s->status;
     pthread_mutex_unlock(&s->mutex);
-    if (dropped) med_index_release(&dropped);
+    release_view(&dropped);
+    if (alone) drop_kept(s, true);
     med_log(MED_LOG_INFO, "generation", "serving generation %llu: %llu documents, %llu passages",
         (unsigned long long)now.generation, (unsigned long long)now.documents,
         (unsigned long long)now.passages);
@@ -126,16 +157,17 @@ static void note_failure(struct serving *s, uint64_t generation, const struct me
 static void look(struct serving *s)
 {
     struct med_err err = {0};
+    bool replaced = s->view && med_store_is_replaced(s->view->store);
     uint64_t current = 0, serving, failed;
     pthread_mutex_lock(&s->mutex);
     serving = s->status.generation;
     failed = s->status.failed_generation;
     pthread_mutex_unlock(&s->mutex);
-    enum med_code code = open_store(s, &err);
+    enum med_code code = open_data(s, &err);
     if (!code) code = med_generation_current(s->data, &current, &err);
     /* Nothing there yet is what --wait waits for, not a failure. */
     if (serving == 0 && (code == MED_E_NOT_FOUND || code == MED_E_NO_INDEX)) return;
-    if (!code && current == serving) return;
+    if (!code && current == serving && !replaced) return;
     if (!code && current == failed && med_unix_time_s() - s->failed_at_s < RETRY_S) return;
     if (!code) code = load(s, &err);
     if (code) note_failure(s, current, &err);
@@ -153,7 +185,7 @@ static void *poller_main(void *arg)
         }
         if (s->stopping) break;
         pthread_mutex_unlock(&s->mutex);
-        drop_expired(s);
+        drop_kept(s, false);
         look(s);
         pthread_mutex_lock(&s->mutex);
     }
@@ -200,9 +232,8 @@ void serving_free(struct serving **serving)
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->mutex);
     if (s->poller_runs) pthread_join(s->poller, NULL);
-    med_index_release(&s->index);
-    for (size_t i = 0; i < SERVING_KEPT_MAX; i++) med_index_release(&s->kept[i].index);
-    if (s->store) med_store_close(&s->store);
+    release_view(&s->view);
+    for (size_t i = 0; i < SERVING_KEPT_MAX; i++) release_view(&s->kept[i].view);
     if (s->data) med_data_close(&s->data);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->mutex);
@@ -212,20 +243,24 @@ void serving_free(struct serving **serving)
 bool serving_acquire(struct serving *s, uint64_t generation, struct served *ret_served)
 {
     pthread_mutex_lock(&s->mutex);
-    struct med_index *found = s->index;
-    if (found && generation && med_index_manifest(found)->number != generation) found = NULL;
+    struct serving_view *found = s->view;
+    if (found && generation && med_index_manifest(found->index)->number != generation) found = NULL;
     for (size_t i = 0; i < SERVING_KEPT_MAX && generation && !found; i++) {
-        struct med_index *kept = s->kept[i].index;
-        if (kept && med_index_manifest(kept)->number == generation) found = kept;
+        struct serving_view *kept = s->kept[i].view;
+        if (kept && med_index_manifest(kept->index)->number == generation) found = kept;
     }
-    if (found) *ret_served = (struct served){.store = s->store, .index = med_index_retain(found)};
+    if (found) {
+        atomic_fetch_add(&found->references, 1);
+        *ret_served = (struct served){.store = found->store, .index = found->index, .view = found};
+    }
     pthread_mutex_unlock(&s->mutex);
     return found != NULL;
 }
 
 void serving_release(struct served *served)
 {
-    med_index_release(&served->index);
+    release_view(&served->view);
+    served->index = NULL;
     served->store = NULL;
 }
 

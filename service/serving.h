@@ -4,6 +4,8 @@
  * one, off the query path, and only then put in its place; requests that hold the old one finish on
  * it, and it stays open for cursors: the last SERVING_KEPT_MAX, each for keep_s seconds. They are
  * mapped files that nobody reads, so they cost address space and disk, and prune leaves them alone.
+ * A generation without documents that older ones have, purged for good, says so: then none of those
+ * is kept. A docstore that was written anew is opened in the same way, with the generation over it.
  * When anything is wrong the old one stays, and the reason shows in serving_status. */
 #pragma once
 
@@ -23,6 +25,7 @@ void serving_free(struct serving **serving);
 struct served {
     struct med_store *store;
     struct med_index *index;
+    struct serving_view *view; /* what keeps both open */
 };
 /* A reference to a generation: 0 = the newest; false when it is not open (any more). Generations
  * that were served stay open for a while, so that readers can turn the page. Any thread. */
