@@ -1,5 +1,5 @@
-"""`medicus purge`: what was purged is in no file below the data folder, in no answer of a server that
-runs on, and does not come back with the file it came from."""
+"""`medicus purge`: what was purged is in no file below the data folder, in no answer of a server
+that runs on, and does not come back with the file it came from."""
 import fcntl
 import json
 import os
