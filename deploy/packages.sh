@@ -16,7 +16,7 @@ packages_run=(
 )
 packages_demo=(curl ca-certificates)
 packages_test=(
-    libcmocka-dev clang-format clang-tidy git curl procps python3-jsonschema python3-venv
+    libcmocka-dev clang-format clang-tidy git curl procps python3-jsonschema python3-venv jq
     mandoc zsh fish strace systemd openssl debootstrap buildah debhelper lintian
     chromium
 )

@@ -9,6 +9,7 @@ MINUTES = 15 * 60
 INSIDE = ("/usr/bin/medicus", "/lib/systemd/system/medicus.service",
           "/lib/systemd/system/medicus-ingest.service", "/lib/systemd/system/medicus-backup.timer",
           "/etc/default/medicus",
+          "/etc/medicus/medicus.conf",
           "/usr/share/man/man1/medicus.1.gz", "/usr/share/bash-completion/completions/medicus",
           "/usr/share/zsh/vendor-completions/_medicus",
           "/usr/share/fish/vendor_completions.d/medicus.fish")
