@@ -85,9 +85,10 @@ bool worker_pool_submit(struct worker_pool *p, void *job)
     if (room) {
         p->ring[(p->head + p->count) % p->options.depth] = job;
         atomic_store(&p->waiting, ++p->count);
-        pthread_cond_signal(&p->filled);
     }
     pthread_mutex_unlock(&p->mutex);
+    /* Not before: the thread that wakes up would wait for the mutex at once. */
+    if (room) pthread_cond_signal(&p->filled);
     return room;
 }
 

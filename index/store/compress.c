@@ -69,12 +69,6 @@ enum med_code med_zctx_new(struct med_zctx **ret_zctx, struct med_err *err)
 {
     struct med_zctx *zctx = med_calloc(1, sizeof *zctx);
     if (!zctx) return med_fail(err, MED_E_NOMEM, "out of memory for compression");
-    zctx->compress = ZSTD_createCCtx();
-    zctx->decompress = ZSTD_createDCtx();
-    if (!zctx->compress || !zctx->decompress) {
-        med_zctx_free(&zctx);
-        return med_fail(err, MED_E_NOMEM, "out of memory for compression");
-    }
     *ret_zctx = zctx;
     return MED_OK;
 }
@@ -93,6 +87,8 @@ enum med_code med_zctx_compress(struct med_zctx *zctx, const struct med_dict *di
 {
     size_t start = out->len;
     size_t bound = ZSTD_compressBound(raw.len);
+    if (!zctx->compress) zctx->compress = ZSTD_createCCtx();
+    if (!zctx->compress) return med_fail(err, MED_E_NOMEM, "out of memory for compression");
     void *room = med_buf_extend(out, bound);
     if (!room) return med_buf_status(out, err);
     size_t len = dict ? ZSTD_compress_usingCDict(
@@ -108,6 +104,8 @@ enum med_code med_zctx_compress(struct med_zctx *zctx, const struct med_dict *di
 enum med_code med_zctx_decompress(struct med_zctx *zctx, const struct med_dict *dict,
     struct med_str packed, void *raw, size_t raw_len, struct med_err *err)
 {
+    if (!zctx->decompress) zctx->decompress = ZSTD_createDCtx();
+    if (!zctx->decompress) return med_fail(err, MED_E_NOMEM, "out of memory for decompression");
     size_t len = dict ? ZSTD_decompress_usingDDict(zctx->decompress, raw, raw_len, packed.ptr,
                             packed.len, dict->decompress)
                       : ZSTD_decompressDCtx(zctx->decompress, raw, raw_len, packed.ptr, packed.len);

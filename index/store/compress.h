@@ -16,7 +16,7 @@ uint32_t med_dict_id(const struct med_dict *dict);
 enum med_code med_dict_train(const struct med_buf *samples, const size_t *sizes, unsigned count,
     struct med_buf *out, struct med_err *err) MED_CHECK;
 
-/* Working memory of one thread. */
+/* Working memory of one thread, made when each direction is first used: it is large. */
 struct med_zctx;
 enum med_code med_zctx_new(struct med_zctx **ret_zctx, struct med_err *err) MED_CHECK;
 void med_zctx_free(struct med_zctx **zctx);

@@ -19,6 +19,7 @@ enum store_table {
 };
 
 #define STORE_DICTS_MAX 64
+#define STORE_SPARE_MAX 64
 /* A batch takes no more than this, so that its room in the map can be known before it begins
  * (lmdb_env.h). Twice: pages that split are half full. Twice again for heads, aliases and branches
  * of very small documents. */
@@ -32,9 +33,12 @@ enum store_table {
 struct med_store {
     struct med_env *env; /* perhaps shared with other stores of this process */
     bool read_only;
-    pthread_mutex_t dict_mutex; /* guards the two below; entries stay until the store is closed */
+    pthread_mutex_t
+        dict_mutex; /* guards what stands below; entries stay until the store is closed */
     struct med_dict *dicts[STORE_DICTS_MAX];
     size_t dict_count;
+    struct med_zctx *spare[STORE_SPARE_MAX]; /* of closed snapshots, for the next ones */
+    size_t spare_count;
 };
 
 /* med_store_open with other sizes: tests of map growth. */
@@ -44,6 +48,11 @@ enum med_code store_open_sized(const char *dir, enum med_store_mode mode, uint64
 /* The dictionary with this id, loaded on first use. Borrowed from the store. */
 enum med_code store_dict(struct med_store *store, struct med_txn *txn, uint32_t id,
     const struct med_dict **ret_dict, struct med_err *err) MED_CHECK;
+/* Working memory for one reader, and back: making it anew for each search was a quarter of a small
+ * one. */
+enum med_code store_zctx_take(
+    struct med_store *store, struct med_zctx **ret_zctx, struct med_err *err) MED_CHECK;
+void store_zctx_give(struct med_store *store, struct med_zctx **zctx);
 /* Gives a committed dictionary to the store (takes it, frees it when there is no place). */
 void store_dict_add(struct med_store *store, struct med_dict **dict);
 

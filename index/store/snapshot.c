@@ -10,7 +10,7 @@ enum med_code med_snapshot_open(
     struct med_snapshot *snapshot = med_calloc(1, sizeof *snapshot);
     if (!snapshot) return med_fail(err, MED_E_NOMEM, "out of memory for a snapshot");
     snapshot->store = store;
-    enum med_code code = med_zctx_new(&snapshot->zctx, err);
+    enum med_code code = store_zctx_take(store, &snapshot->zctx, err);
     if (code == MED_OK) code = med_txn_begin(store->env, false, &snapshot->txn, err);
     if (code == MED_OK) code = store_state_read(snapshot->txn, &snapshot->state, err);
     if (code != MED_OK) {
@@ -25,7 +25,7 @@ void med_snapshot_close(struct med_snapshot **snapshot)
 {
     if (!*snapshot) return;
     med_txn_abort(&(*snapshot)->txn);
-    med_zctx_free(&(*snapshot)->zctx);
+    store_zctx_give((*snapshot)->store, &(*snapshot)->zctx);
     med_free(*snapshot);
     *snapshot = NULL;
 }

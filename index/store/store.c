@@ -114,6 +114,7 @@ void med_store_close(struct med_store **store_ptr)
     if (!store) return;
     for (size_t i = 0; i < store->dict_count; i++) med_dict_free(&store->dicts[i]);
     med_env_close(&store->env);
+    while (store->spare_count > 0) med_zctx_free(&store->spare[--store->spare_count]);
     pthread_mutex_destroy(&store->dict_mutex);
     med_free(store);
 }
@@ -222,6 +223,30 @@ enum med_code store_head(
             err, MED_E_CORRUPT, "the head record of " MED_STR_FMT " is damaged", MED_STR_ARG(id));
     }
     return MED_OK;
+}
+
+enum med_code store_zctx_take(
+    struct med_store *store, struct med_zctx **ret_zctx, struct med_err *err)
+{
+    struct med_zctx *zctx = NULL;
+    pthread_mutex_lock(&store->dict_mutex);
+    if (store->spare_count > 0) zctx = store->spare[--store->spare_count];
+    pthread_mutex_unlock(&store->dict_mutex);
+    if (!zctx) return med_zctx_new(ret_zctx, err);
+    *ret_zctx = zctx;
+    return MED_OK;
+}
+
+void store_zctx_give(struct med_store *store, struct med_zctx **zctx)
+{
+    if (!*zctx) return;
+    pthread_mutex_lock(&store->dict_mutex);
+    if (store->spare_count < STORE_SPARE_MAX) {
+        store->spare[store->spare_count++] = *zctx;
+        *zctx = NULL;
+    }
+    pthread_mutex_unlock(&store->dict_mutex);
+    med_zctx_free(zctx);
 }
 
 enum med_code store_unpack(struct med_store *store, struct med_txn *txn, struct med_zctx *zctx,

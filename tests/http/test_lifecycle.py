@@ -1,8 +1,10 @@
 """A server's life: start, slow clients, overload, new generations, damage, stop."""
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import pathlib
+import resource
 import select
 import shutil
 import signal
@@ -146,6 +148,35 @@ class SlowClients(WithServer):
         self.assertEqual(self.server.search("asthma").status, 200)
         for sock in sockets:
             sock.close()
+
+
+class TwoThousandSlowClients(WithServer):
+    flags = ("--header-deadline-ms", "300000", "--body-deadline-ms", "300000")
+
+    def test_they_do_not_stop_others(self):
+        """Bytes trickle on 2,000 connections; in between others get the same answers as before."""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        if hard < 2200:
+            self.skipTest(f"only {hard} files may be open here")
+        want = [r["id"] for r in self.server.search("asthma").json["results"]]
+        with contextlib.ExitStack() as stack:
+            slow = []
+            for i in range(2000):
+                sock = socket.create_connection(("127.0.0.1", self.server.port), timeout=HANG)
+                slow.append(stack.enter_context(sock))
+                sock.sendall((b"GET /livez HTTP/1.1\r\nHost: a\r\nX: ",
+                              b"POST /v1/search HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n"
+                              b"Content-Type: application/json\r\n\r\n{")[i % 2])
+            self.assertGreaterEqual(self.server.get("/readyz?verbose").json["connections"], 2000)
+            for turn in range(10):
+                for sock in slow[turn::10]:
+                    sock.sendall(b" ")
+                answer = self.server.search("asthma")
+                self.assertEqual((answer.status, [r["id"] for r in answer.json["results"]]),
+                                 (200, want))
+            self.assertGreaterEqual(self.server.get("/readyz?verbose").json["connections"], 2000)
+        self.assertEqual(self.server.get("/livez").status, 200)
 
 
 class Burst(WithServer):
