@@ -12,7 +12,7 @@ packages_build=(
 packages_run=(
     libmicrohttpd12 libopenblas0-openmp libcjson1 liblmdb0 libxml2 zlib1g libarchive13
     libcmark-gfm0.29.0.gfm.6 libcmark-gfm-extensions0.29.0.gfm.6 libyaml-0-2 libzstd1 libstemmer0d
-    libutf8proc2 libgomp1 libsodium23 libstdc++6 libsystemd0 libnettle8
+    libutf8proc2 libgomp1 libsodium23 libgnutls30 libstdc++6 libsystemd0 libnettle8
 )
 packages_demo=(curl ca-certificates)
 packages_test=(

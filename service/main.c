@@ -219,8 +219,7 @@ static void print_help(const struct command *c)
 {
     printf("medicus %s: %s\n\nUsage: medicus %s %s\n", c->name, c->summary, c->name, c->usage);
     if (*c->details) printf("\n%s", c->details);
-    printf("\nOptions (a flag wins over its environment variable, that over the configuration "
-           "file):\n");
+    printf("\nOptions (a flag wins over its environment variable):\n");
     options_help(c->id, help_line);
     printf("\nExamples:\n%s", c->examples);
     printf("\nExit status: %s", command_exit_statuses());
