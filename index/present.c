@@ -292,6 +292,30 @@ static enum med_code find_siblings(struct med_snapshot *snapshot, uint32_t sourc
     return MED_OK;
 }
 
+/* A passage is fetched from the version in which it was found: its number means another text in a
+ * newer one. What is said about the newer one (a retraction) holds for it too. */
+static enum med_code find_indexed(struct med_snapshot *snapshot, const struct med_index *x,
+    struct med_arena *arena, struct med_fetched *f, struct med_err *err)
+{
+    uint32_t doc;
+    f->current = true;
+    f->flags = med_doc_flags(f->doc);
+    for (uint32_t s = 0; f->is_chunk && x && s < x->segment_count; s++) {
+        struct med_doc *older;
+        if (!med_segment_find_doc(x->segments[s], 0, f->doc->id, &doc)) continue;
+        uint32_t version = x->segments[s]->docs[doc].version;
+        if (version >= f->doc->store_version) return MED_OK;
+        enum med_code code =
+            med_snapshot_get_version(snapshot, f->doc->id, version, arena, &older, err);
+        if (code == MED_E_NOT_FOUND || code == MED_E_GONE) return MED_OK;
+        if (code) return code;
+        f->doc = older;
+        f->current = false;
+        return MED_OK;
+    }
+    return MED_OK;
+}
+
 enum med_code med_fetch(struct med_store *store, const struct med_index *index, uint32_t sources,
     struct med_str id, struct med_arena *arena, struct med_fetched **ret_fetched,
     struct med_err *err)
@@ -307,6 +331,7 @@ enum med_code med_fetch(struct med_store *store, const struct med_index *index, 
         f->is_chunk = split_chunk_id(id, &document, &f->chunk);
         code = find_allowed(snapshot, sources, document, arena, &f->doc, err);
     }
+    if (!code) code = find_indexed(snapshot, index, arena, f, err);
     if (!code) code = find_siblings(snapshot, sources, arena, f, err);
     if (!code) code = links_of(index, snapshot, f->doc, arena, &f->links, &f->link_count, err);
     med_snapshot_close(&snapshot);
@@ -318,9 +343,8 @@ enum med_code med_fetch(struct med_store *store, const struct med_index *index, 
             MED_STR_FMT
             " has passages ~0 to ~%zu; there is no ~%u (it may have been in an older version)",
             MED_STR_ARG(document), f->chunk_count - 1, f->chunk);
-    f->current = true;
     f->evidence = med_evidence_of(f->doc);
-    f->flags = med_doc_flags(f->doc);
+    f->flags |= med_doc_flags(f->doc);
     /* The index may know more than the document itself. */
     const struct med_overlay_entry *more =
         index ? med_overlay_find(&index->overlay, f->doc->id) : NULL;

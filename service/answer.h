@@ -15,6 +15,10 @@ struct view {
     char next_cursor[CURSOR_TEXT_MAX + 1]; /* empty: these were the last results */
     size_t held_back;                      /* results that max_tokens left out */
     bool cut;                              /* the text of the last result is shortened */
+    /* Of one document: */
+    const struct med_manifest *manifest; /* named in the answer, or NULL */
+    bool outline;
+    bool brief; /* without lists, for max_tokens */
 };
 #define PUBLIC_URL_DEFAULT "http://127.0.0.1:8080"
 struct med_str public_url_of(const char *given); /* NULL = the default; cuts slashes at the end */
@@ -53,11 +57,25 @@ void terms_text(const struct terms_answer *answer, struct med_buf *out);
 struct fetch_params {
     struct med_str sections[FETCH_SECTIONS_MAX]; /* headings or heading paths; none = everything */
     size_t section_count;
-    uint64_t max_tokens; /* 0 = everything; a token counts as 4 characters */
+    uint64_t max_tokens; /* 0 = everything; a token counts as 4 bytes. Of the text for
+                            document_select, of the whole answer for fetch_one and fetch_many */
+    uint32_t window;     /* passages around the one that was asked for */
+    uint32_t start_byte; /* what lies before it was read already */
+    bool outline;        /* headings with passages and sizes, no text */
+    bool form_given;     /* format= was, and wins over Accept: */
+    enum media form;
 };
 /* "Methods, Results > Harms"; the names are borrowed. */
 enum med_code fetch_params_sections(
     struct fetch_params *params, struct med_str list, struct med_err *err) MED_CHECK;
+
+/* One parameter as text; `also` is another name that the caller knows, for the error. MED_E_USAGE:
+ * the name is unknown. */
+enum med_code fetch_params_set(struct fetch_params *params, struct med_str name,
+    struct med_str value, const char *also, struct med_err *err) MED_CHECK;
+/* The same of a JSON body. */
+enum med_code fetch_params_member(struct fetch_params *params, const struct med_json *member,
+    struct med_arena *arena, struct med_err *err) MED_CHECK;
 
 /* The part of a document that was asked for. */
 struct selection {
@@ -95,6 +113,8 @@ void flags_text(uint32_t flags, struct med_buf *out); /* " [retracted]..." */
 /* "truncated", and where a reader goes on: "continue_at", the passage that holds the cut. */
 void document_rest_json(
     const struct med_fetched *fetched, const struct selection *selection, struct med_jw *w);
+/* A whole JSON text as an element of a list two levels deep; its lines are indented. */
+void embed_json(struct med_jw *w, struct med_str json);
 /* Links to other documents: retractions, errata, updates, ... */
 void links_json(const struct med_link *links, size_t count, struct med_jw *w);
 /* One line each, comments left out. */

@@ -88,6 +88,20 @@ void flags_text(uint32_t flags, struct med_buf *out)
     }
 }
 
+void embed_json(struct med_jw *w, struct med_str json)
+{
+    struct med_buf lines;
+    med_buf_init(&lines, MED_RESPONSE_BYTES_MAX);
+    json = med_str_trim(json);
+    for (size_t i = 0; i < json.len; i++) {
+        med_buf_putc(&lines, json.ptr[i]);
+        if (json.ptr[i] == '\n') med_buf_puts(&lines, "    ");
+    }
+    med_jw_raw(w, med_buf_str(&lines));
+    if (lines.code) w->buf->code = lines.code;
+    med_buf_free(&lines);
+}
+
 void links_json(const struct med_link *links, size_t count, struct med_jw *w)
 {
     med_jw_key(w, "links");

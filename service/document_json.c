@@ -29,7 +29,30 @@ static void optional(struct med_jw *w, const char *key, struct med_str s)
     if (s.len) med_jw_kstr(w, key, s);
 }
 
-static void outline_json(const struct med_fetched *f, struct med_jw *w)
+/* What a reader needs to choose: the size of a section, and the ids of the passages that begin or
+ * lie in it. */
+static void section_passages(
+    const struct med_fetched *f, struct med_span heading, struct med_span body, struct med_jw *w)
+{
+    struct med_span all = {.start = heading.end > heading.start ? heading.start : body.start,
+        .end = body.end > body.start ? body.end : heading.end};
+    struct med_buf id;
+    med_buf_init(&id, 2 * MED_KIB);
+    med_jw_kint(w, "tokens", (all.end - all.start) / MED_BYTES_PER_TOKEN + 1);
+    med_jw_key(w, "passages");
+    med_jw_array(w);
+    for (size_t i = 0; i < f->chunk_count; i++) {
+        struct med_span chunk = f->chunks[i].span;
+        if (chunk.end <= all.start || chunk.start >= all.end) continue;
+        med_buf_reset(&id);
+        med_buf_printf(&id, MED_STR_FMT "~%u", MED_STR_ARG(f->doc->id), f->chunks[i].number);
+        med_jw_str(w, med_buf_str(&id));
+    }
+    med_jw_array_end(w);
+    med_buf_free(&id);
+}
+
+static void outline_json(const struct med_fetched *f, bool detailed, struct med_jw *w)
 {
     med_jw_key(w, "sections");
     med_jw_array(w);
@@ -43,6 +66,7 @@ static void outline_json(const struct med_fetched *f, struct med_jw *w)
         med_jw_kcstr(w, "kind", kind_name(s->kind));
         med_jw_kint(w, "start_byte", has_heading ? heading.start : body.start);
         med_jw_kint(w, "end_byte", has_body ? body.end : heading.end);
+        if (detailed) section_passages(f, heading, body, w);
         med_jw_object_end(w);
     }
     med_jw_array_end(w);
@@ -109,6 +133,7 @@ void document_rest_json(const struct med_fetched *f, const struct selection *s, 
 {
     med_jw_kbool(w, "truncated", s->truncated);
     if (!s->truncated) return;
+    med_jw_kint(w, "next_start_byte", s->cut);
     for (size_t i = 0; i < f->chunk_count; i++) {
         if (f->chunks[i].span.end <= s->cut) continue;
         struct med_buf id;
@@ -137,13 +162,22 @@ void document_json(const struct view *view, const struct med_fetched *f, const s
     med_buf_reset(&text);
     document_url(view, doc->url, doc->id, &text);
     med_jw_kstr(w, "url", med_buf_str(&text));
-    med_jw_kstr(w, "text", s->text);
-    med_jw_kint(w, "start_byte", s->count ? s->spans[0].start : 0);
-    med_jw_kint(w, "end_byte", s->count ? s->spans[s->count - 1].end : 0);
-    document_rest_json(f, s, w);
+    if (view->outline) {
+        med_jw_kint(w, "tokens", (long long)(f->text->bytes.len / MED_BYTES_PER_TOKEN + 1));
+    } else {
+        med_jw_kstr(w, "text", s->text);
+        med_jw_kint(w, "start_byte", s->count ? s->spans[0].start : 0);
+        med_jw_kint(w, "end_byte", s->count ? s->spans[s->count - 1].end : 0);
+        document_rest_json(f, s, w);
+    }
     if (f->is_chunk) med_jw_kstr(w, "section", f->chunks[f->chunk].path);
     med_jw_kint(w, "version", doc->store_version);
     med_jw_kbool(w, "current", f->current);
+    if (!f->current)
+        med_jw_kcstr(w, "notice",
+            "this passage is of the version that was indexed; the document has a newer one, which "
+            "the next update of the index takes in");
+    if (view->manifest) meta_json(view->manifest, w);
     med_jw_key(w, "year");
     if (doc->date.year)
         med_jw_uint(w, doc->date.year);
@@ -154,11 +188,14 @@ void document_json(const struct view *view, const struct med_fetched *f, const s
     flags_json(f->flags, w);
     citation_json(doc, w);
     strings_json(w, "also", f->also, f->also_count);
-    metadata_json(f, w);
-    if (!f->is_chunk) {
-        outline_json(f, w);
-        passages_json(f, w);
+    if (view->brief) {
+        links_json(f->links, f->link_count, w);
+        med_jw_kbool(w, "brief", true);
+    } else if (!view->outline) {
+        metadata_json(f, w);
     }
+    if (view->outline || (!f->is_chunk && !view->brief)) outline_json(f, view->outline, w);
+    if (!f->is_chunk && !view->brief && !view->outline) passages_json(f, w);
     med_jw_object_end(w);
     med_buf_free(&text);
 }

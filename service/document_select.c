@@ -145,6 +145,36 @@ static enum med_code apply_budget(const struct med_fetched *f, uint64_t max_toke
     return MED_OK;
 }
 
+/* The passage with those around it: they follow each other in the text, headings between them. */
+static struct med_span window_of(const struct med_fetched *f, uint32_t window)
+{
+    size_t last = f->chunk_count - 1;
+    size_t from = f->chunk > window ? f->chunk - window : 0;
+    size_t to = last - f->chunk > window ? f->chunk + window : last;
+    return (struct med_span){.start = f->chunks[from].span.start, .end = f->chunks[to].span.end};
+}
+
+/* Leaves out what was read already. */
+static enum med_code skip_to(
+    const struct med_fetched *f, uint32_t start, struct selection *s, struct med_err *err)
+{
+    size_t kept = 0;
+    if (start > f->text->bytes.len || med_utf8_floor(f->text->bytes, start) != start)
+        return med_fail(err, MED_E_INVALID,
+            "start_byte: take next_start_byte of an answer; the text has %zu bytes",
+            f->text->bytes.len);
+    for (size_t i = 0; i < s->count; i++) {
+        struct med_span span = s->spans[i];
+        if (span.start < start) span.start = start;
+        while (span.start < span.end && (unsigned char)f->text->bytes.ptr[span.start] <= ' ')
+            span.start++;
+        if (span.start < span.end) s->spans[kept++] = span;
+    }
+    s->count = kept;
+    if (kept) return MED_OK;
+    return med_fail(err, MED_E_INVALID, "start_byte: there is nothing behind byte %u of it", start);
+}
+
 static enum med_code join(
     const struct med_fetched *f, struct med_arena *arena, struct selection *s, struct med_err *err)
 {
@@ -178,13 +208,16 @@ enum med_code document_select(const struct med_fetched *f, const struct fetch_pa
     s.spans = med_arena_calloc(arena, f->doc->section_count + 1, sizeof *s.spans);
     if (!s.spans) return out_of_memory(err);
     enum med_code code = MED_OK;
-    if (f->is_chunk) {
-        s.spans[s.count++] = f->chunks[f->chunk].span;
+    if (params->outline) {
+        s.count = 0;
+    } else if (f->is_chunk) {
+        s.spans[s.count++] = window_of(f, params->window);
     } else if (params->section_count) {
         code = select_sections(f, params, &s, err);
     } else if (f->text->bytes.len) {
         s.spans[s.count++] = (struct med_span){.start = 0, .end = (uint32_t)f->text->bytes.len};
     }
+    if (!code && params->start_byte && s.count) code = skip_to(f, params->start_byte, &s, err);
     if (!code && params->max_tokens) code = apply_budget(f, params->max_tokens, arena, &s, err);
     if (!code) code = join(f, arena, &s, err);
     if (!code) *ret_selection = s;

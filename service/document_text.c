@@ -1,6 +1,8 @@
 /* A document or passage for people: plain text and Markdown. */
 #include "service/answer.h"
 
+#include "common/limits.h"
+
 /* Lines of what a reader needs to judge and cite the text. */
 static void facts(const struct view *view, const struct med_fetched *f, const char *end_of_line,
     struct med_buf *out)
@@ -34,7 +36,30 @@ static void facts(const struct view *view, const struct med_fetched *f, const ch
 
 static void cut_note(const struct selection *s, struct med_buf *out)
 {
-    if (s->truncated) med_buf_puts(out, "\n[cut here by max_tokens]\n");
+    if (s->truncated)
+        med_buf_printf(out, "\n[cut here by max_tokens; start_byte %u goes on]\n", s->cut);
+}
+
+/* Headings, indented or as a list, with sizes and passages. */
+static void outline(const struct med_fetched *f, bool markdown, struct med_buf *out)
+{
+    for (size_t i = 0; i < f->doc->section_count; i++) {
+        const struct med_section *s = &f->doc->sections[i];
+        struct med_span heading = f->text->headings[i], body = f->text->bodies[i];
+        struct med_span all = {.start = heading.end > heading.start ? heading.start : body.start,
+            .end = body.end > body.start ? body.end : heading.end};
+        if (all.end <= all.start) continue;
+        for (unsigned n = 1; n < s->level; n++) med_buf_puts(out, "  ");
+        if (markdown) med_buf_puts(out, "- ");
+        med_buf_append_str(out, s->heading.len ? s->heading : MED_STR("(text)"));
+        med_buf_printf(out, " (%u tokens", (all.end - all.start) / MED_BYTES_PER_TOKEN + 1);
+        for (size_t k = 0, shown = 0; k < f->chunk_count; k++) {
+            struct med_span chunk = f->chunks[k].span;
+            if (chunk.end <= all.start || chunk.start >= all.end) continue;
+            med_buf_printf(out, "%s~%u", shown++ ? ", " : "; passages ", f->chunks[k].number);
+        }
+        med_buf_puts(out, ")\n");
+    }
 }
 
 void document_text(const struct view *view, const struct med_fetched *f, const struct selection *s,
@@ -44,6 +69,10 @@ void document_text(const struct view *view, const struct med_fetched *f, const s
     med_buf_putc(out, '\n');
     facts(view, f, "\n", out);
     med_buf_putc(out, '\n');
+    if (view->outline) {
+        outline(f, false, out);
+        return;
+    }
     struct med_str text = s->text;
     /* The canonical text opens with the title, which stands above already. */
     if (s->count && s->spans[0].start == 0 && f->text->title.end <= text.len && !f->is_chunk) {
@@ -72,6 +101,11 @@ void document_markdown(const struct view *view, const struct med_fetched *f,
     med_buf_append_str(out, f->doc->title);
     med_buf_puts(out, "\n\n");
     facts(view, f, "  \n", out);
+    if (view->outline) {
+        med_buf_putc(out, '\n');
+        outline(f, true, out);
+        return;
+    }
     for (size_t i = 0; i < s->count; i++) {
         for (size_t k = 0; k < f->text->section_count; k++) {
             struct med_span part;

@@ -1,4 +1,4 @@
-/* The JSON of fetch for one id and for many, shared by the command line and the HTTP routes. */
+/* Fetch for one id and for many, in every form; shared by the command line and the HTTP routes. */
 #pragma once
 
 #include "service/answer.h"
@@ -11,15 +11,18 @@ struct fetch_source {
     struct audit_ids *ids;         /* are told what was read; may be NULL */
 };
 
-/* One document; nothing is written when it fails. */
-enum med_code fetch_one_json(const struct fetch_source *source, const struct view *view,
-    const struct fetch_params *params, struct med_str id, struct med_arena *arena,
-    struct med_buf *out, struct med_err *err) MED_CHECK;
+/* One document in one of MEDIA_ANSWERS. With params->max_tokens the whole answer keeps to it:
+ * without lists of metadata first, then with less text; MED_E_INVALID tells the tokens that are
+ * needed. What was written before stays when it fails. */
+enum med_code fetch_one(enum media media, const struct fetch_source *source,
+    const struct view *view, const struct fetch_params *params, struct med_str id,
+    struct med_arena *arena, struct med_buf *out, struct med_err *err) MED_CHECK;
 
-/* {"documents": [...]}: for each id, in order, the document or {"id", "error": {...}}. max_tokens
- * is for all together. The arena is reset between documents; ids live elsewhere. Fails only for
- * reasons other than the ids; *ret_errors counts ids that gave an error. */
-enum med_code fetch_many_json(const struct fetch_source *source, const struct view *view,
-    const struct fetch_params *params, const struct med_str *ids, size_t count,
-    struct med_arena *arena, struct med_buf *out, size_t *ret_errors,
+/* For each id, in order, the document or what is wrong with the id; as JSON {"documents": [...]}.
+ * max_tokens is for all together: ids that found no room stand in "rest". The arena is reset
+ * between documents; ids live elsewhere. Fails only for reasons other than the ids; *ret_errors
+ * counts ids that gave an error (citations have no other place for them). */
+enum med_code fetch_many(enum media media, const struct fetch_source *source,
+    const struct view *view, const struct fetch_params *params, const struct med_str *ids,
+    size_t count, struct med_arena *arena, struct med_buf *out, size_t *ret_errors,
     struct med_err *err) MED_CHECK;

@@ -26,10 +26,7 @@ enum media {
 #define MEDIA_CITATIONS                                                                            \
     (MEDIA_BIT(MEDIA_RIS) | MEDIA_BIT(MEDIA_BIBTEX) | MEDIA_BIT(MEDIA_CSL) |                       \
         MEDIA_BIT(MEDIA_VANCOUVER) | MEDIA_BIT(MEDIA_NBIB))
-/* What one document is given as. */
-#define MEDIA_DOCUMENT                                                                             \
-    (MEDIA_BIT(MEDIA_JSON) | MEDIA_BIT(MEDIA_TEXT) | MEDIA_BIT(MEDIA_MARKDOWN) | MEDIA_CITATIONS)
-/* What searches offer. */
+/* What searches and fetches offer. */
 #define MEDIA_ANSWERS                                                                              \
     (MEDIA_BIT(MEDIA_JSON) | MEDIA_BIT(MEDIA_NDJSON) | MEDIA_BIT(MEDIA_TEXT) |                     \
         MEDIA_BIT(MEDIA_MARKDOWN) | MEDIA_CITATIONS)

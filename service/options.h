@@ -82,9 +82,6 @@ struct options {
     struct option_param params[OPTION_PARAMS_MAX];
     unsigned param_count;
     const char *export_format;
-    /* fetch */
-    const char *format, *sections;
-    uint64_t max_tokens;
     /* eval */
     const char *queries, *qrels, *modes, *fusion, *run_dir, *per_query, *evidence, *html;
     uint64_t losers;

@@ -32,7 +32,6 @@ struct route_row {
 #define GET_HEAD (METHOD_GET | METHOD_HEAD)
 #define JSON (1u << MEDIA_JSON)
 #define TEXT (1u << MEDIA_TEXT)
-#define MARKDOWN (1u << MEDIA_MARKDOWN)
 
 /* clang-format off */
 static const struct route_row rows[] = {
@@ -43,11 +42,11 @@ static const struct route_row rows[] = {
         NEED_SEARCH, route_export, NULL},
     {ROUTE_SIMILAR, "/v1/documents/", true, "/similar", GET_HEAD, MEDIA_ANSWERS, NEED_SEARCH,
         route_similar, NULL},
-    {ROUTE_DOCUMENT, "/v1/documents/", true, NULL, GET_HEAD, MEDIA_DOCUMENT, NEED_SEARCH,
+    {ROUTE_DOCUMENT, "/v1/documents/", true, NULL, GET_HEAD, MEDIA_ANSWERS, NEED_SEARCH,
         route_document, NULL},
     {ROUTE_TERMS, "/v1/terms", false, NULL, GET_HEAD, JSON | TEXT, NEED_SEARCH,
         route_terms, NULL},
-    {ROUTE_FETCH, "/v1/fetch", false, NULL, METHOD_POST, JSON, NEED_SEARCH,
+    {ROUTE_FETCH, "/v1/fetch", false, NULL, METHOD_POST, MEDIA_ANSWERS, NEED_SEARCH,
         route_fetch, NULL},
     {ROUTE_MCP, "/mcp", false, NULL, METHOD_POST, JSON, NEED_SEARCH,
         route_mcp, NULL},

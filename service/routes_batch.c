@@ -114,25 +114,10 @@ static void answer_one(
     med_jw_object_end(&w);
 }
 
-/* A whole JSON text as one value of another; its lines are indented where there are any. */
-static void embed(struct med_jw *w, struct med_str json, struct med_buf *scratch)
-{
-    json = med_str_trim(json);
-    med_buf_reset(scratch);
-    for (size_t i = 0; i < json.len; i++) {
-        med_buf_putc(scratch, json.ptr[i]);
-        if (json.ptr[i] == '\n') med_buf_puts(scratch, "    ");
-    }
-    med_jw_raw(w, med_buf_str(scratch));
-    if (scratch->code) w->buf->code = scratch->code;
-}
-
 static void answer_all(struct batch *b, const struct served *served, struct med_buf *out)
 {
     struct med_jw w = med_jw_of(out, b->pretty);
-    struct med_buf scratch;
     size_t done = 0, budget = (size_t)b->max_tokens * MED_BYTES_PER_TOKEN;
-    med_buf_init(&scratch, MED_RESPONSE_BYTES_MAX);
     med_jw_object(&w);
     meta_json(med_index_manifest(served->index), &w);
     med_jw_key(&w, "answers");
@@ -141,12 +126,11 @@ static void answer_all(struct batch *b, const struct served *served, struct med_
         size_t spent = out->len + FRAME_BYTES;
         size_t left = budget > spent ? (budget - spent) / (b->count - done) : 1;
         answer_one(b, q, served, budget ? left : 0);
-        embed(&w, med_buf_str(&b->answer), &scratch);
+        embed_json(&w, med_buf_str(&b->answer));
     }
     med_jw_array_end(&w);
     med_jw_object_end(&w);
     med_buf_putc(out, '\n');
-    med_buf_free(&scratch);
 }
 
 void search_batch(struct server *server, struct worker_state *worker, const struct http_request *r,

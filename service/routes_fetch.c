@@ -2,24 +2,10 @@
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/unicode.h"
-#include "service/citation.h"
 #include "service/fetch_many.h"
 #include "service/server.h"
-#include "service/suggest.h"
 
-#define TOKENS_MAX 1000000000ull
 #define DOCUMENTS_PATH "/v1/documents/"
-
-static enum med_code unknown_parameter(
-    struct med_str name, const char *const *known, size_t count, struct med_err *err)
-{
-    int len = (int)(name.len < 60 ? name.len : 60);
-    const char *near = suggest_word(name, known, count);
-    if (near)
-        return med_fail(err, MED_E_USAGE, "unknown parameter \"%.*s\"; did you mean \"%s\"?", len,
-            name.ptr ? name.ptr : "", near);
-    return med_fail(err, MED_E_USAGE, "unknown parameter \"%.*s\"", len, name.ptr ? name.ptr : "");
-}
 
 static enum med_code no_memory(struct med_err *err)
 {
@@ -31,91 +17,42 @@ static enum med_code no_memory(struct med_err *err)
 struct document_request {
     struct med_str id;
     struct fetch_params params;
-    enum media media;
     bool pretty;
 };
 
-static enum med_code set_tokens(
-    struct fetch_params *params, struct med_str value, struct med_err *err)
+static enum media form_of(const struct http_request *r, const struct fetch_params *params)
 {
-    unsigned long long n;
-    if (!med_str_to_u64(value, &n) || n < 1 || n > TOKENS_MAX)
-        return med_fail(err, MED_E_INVALID, "max_tokens: a whole number from 1 expected");
-    params->max_tokens = n;
-    return MED_OK;
+    enum media media = MEDIA_JSON;
+    (void)media_choose(r, MEDIA_ANSWERS, &media);
+    return params->form_given ? params->form : media;
 }
 
 static enum med_code read_document(const struct http_request *r, struct med_arena *arena,
     struct document_request *d, struct med_err *err)
 {
-    static const char *const known[] = {"format", "sections", "max_tokens", "pretty"};
     struct query_pair *pairs;
     size_t count, skip = sizeof DOCUMENTS_PATH - 1;
     struct med_str raw = med_str_sub(r->path, skip, r->path.len);
     char *id = med_arena_alloc(arena, raw.len + 1);
     if (!id) return no_memory(err);
     d->id = percent_decode(raw, false, id);
-    (void)media_choose(r, MEDIA_DOCUMENT, &d->media);
     enum med_code code = query_pairs(r->query, arena, &pairs, &count, err);
     for (size_t i = 0; !code && i < count; i++) {
         struct med_str name = pairs[i].name, value = pairs[i].value;
-        if (med_str_eq(name, MED_STR("format")))
-            code = media_parse(value, MEDIA_DOCUMENT, &d->media, err);
-        else if (med_str_eq(name, MED_STR("sections")))
-            code = fetch_params_sections(&d->params, value, err);
-        else if (med_str_eq(name, MED_STR("max_tokens")))
-            code = set_tokens(&d->params, value, err);
-        else if (med_str_eq(name, MED_STR("pretty")))
+        if (med_str_eq(name, MED_STR("pretty")))
             code = query_bool(name, value, &d->pretty, err);
         else
-            code = unknown_parameter(name, known, sizeof known / sizeof *known, err);
+            code = fetch_params_set(&d->params, name, value, "pretty", err);
     }
     if (!code && !med_utf8_valid(d->id.ptr, d->id.len))
         code = med_fail(err, MED_E_INVALID, "the id is not valid UTF-8");
     return code;
 }
 
-static enum med_code write_citation(enum media media, const struct view *view,
-    const struct med_fetched *fetched, struct med_buf *out, struct med_err *err)
-{
-    struct citation citation = {.doc = fetched->doc,
-        .flags = fetched->flags,
-        .links = fetched->links,
-        .link_count = fetched->link_count};
-    if (media == MEDIA_NBIB && fetched->doc->pmid.len == 0)
-        return med_fail(err, MED_E_INVALID, "format: nbib is for documents with a PMID");
-    citation_begin(media, out);
-    citation_write(media, view, &citation, 0, false, out);
-    citation_end(media, out);
-    return MED_OK;
-}
-
-static enum med_code write_document(const struct document_request *d, const struct view *view,
-    const struct fetch_source *source, struct med_arena *arena, struct med_buf *out,
-    struct med_err *err)
-{
-    struct med_fetched *fetched;
-    struct selection selection;
-    if (d->media == MEDIA_JSON)
-        return fetch_one_json(source, view, &d->params, d->id, arena, out, err);
-    enum med_code code =
-        med_fetch(source->store, source->index, source->sources, d->id, arena, &fetched, err);
-    if (!code) audit_id(source->ids, d->id);
-    if (!code && MEDIA_CITATIONS & MEDIA_BIT(d->media))
-        return write_citation(d->media, view, fetched, out, err);
-    if (!code) code = document_select(fetched, &d->params, arena, &selection, err);
-    if (code) return code;
-    if (d->media == MEDIA_MARKDOWN)
-        document_markdown(view, fetched, &selection, out);
-    else
-        document_text(view, fetched, &selection, out);
-    return MED_OK;
-}
-
 void route_document(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response)
 {
-    struct document_request d = {.media = MEDIA_JSON};
+    struct document_request d = {0};
     struct med_err err = {0};
     struct served served;
     enum med_code code = read_document(request, worker->arena, &d, &err);
@@ -125,18 +62,21 @@ void route_document(struct server *server, struct worker_state *worker,
         return;
     }
     if (!acquire_or_answer(server, request, 0, &served, response)) return;
-    struct view view = {.public_url = server->public_url, .pretty = d.pretty};
+    struct view view = {.public_url = server->public_url,
+        .pretty = d.pretty,
+        .manifest = med_index_manifest(served.index)};
     struct fetch_source source = {.store = served.store,
         .index = served.index,
         .sources = request->caller.source_mask,
         .ids = &worker->ids};
-    code = write_document(&d, &view, &source, worker->arena, &response->body, &err);
+    enum media media = form_of(request, &d.params);
+    code = fetch_one(media, &source, &view, &d.params, d.id, worker->arena, &response->body, &err);
     serving_release(&served);
     if (code) {
         respond_error(request, response, &err);
         return;
     }
-    respond(response, 200, d.media);
+    respond(response, 200, media);
     if (med_buf_status(&response->body, NULL) == MED_OK)
         (void)respond_etag(request, response, med_hash128(response->body.data, response->body.len));
 }
@@ -187,11 +127,9 @@ static enum med_code read_sections(
     return MED_OK;
 }
 
-static enum med_code read_fetch(
-    const struct med_json *body, struct fetch_request *f, struct med_err *err)
+static enum med_code read_fetch(const struct med_json *body, struct med_arena *arena,
+    struct fetch_request *f, struct med_err *err)
 {
-    static const char *const known[] = {"ids", "sections", "max_tokens"};
-    long long n;
     if (med_json_type(body) != MED_JSON_OBJECT)
         return med_fail(err, MED_E_INVALID, "the body must be a JSON object, not %s",
             med_json_type_name(med_json_type(body)));
@@ -202,12 +140,8 @@ static enum med_code read_fetch(
             code = read_ids(m, f, err);
         } else if (med_str_eq(name, MED_STR("sections"))) {
             code = read_sections(m, &f->params, err);
-        } else if (med_str_eq(name, MED_STR("max_tokens"))) {
-            if (!med_json_int(m, 1, TOKENS_MAX, &n))
-                return med_fail(err, MED_E_INVALID, "max_tokens: a whole number from 1 expected");
-            f->params.max_tokens = (uint64_t)n;
         } else {
-            code = unknown_parameter(name, known, sizeof known / sizeof *known, err);
+            code = fetch_params_member(&f->params, m, arena, err);
         }
         if (code) return code;
     }
@@ -219,7 +153,6 @@ static enum med_code read_fetch(
 static enum med_code read_fetch_query(
     const struct http_request *r, struct med_arena *arena, bool *ret_pretty, struct med_err *err)
 {
-    static const char *const known[] = {"pretty"};
     struct query_pair *pairs;
     size_t count;
     enum med_code code = query_pairs(r->query, arena, &pairs, &count, err);
@@ -227,7 +160,9 @@ static enum med_code read_fetch_query(
         if (med_str_eq(pairs[i].name, MED_STR("pretty")))
             code = query_bool(pairs[i].name, pairs[i].value, ret_pretty, err);
         else
-            code = unknown_parameter(pairs[i].name, known, 1, err);
+            code = med_fail(err, MED_E_USAGE,
+                "unknown parameter \"%.*s\": with POST, parameters belong into the body",
+                (int)(pairs[i].name.len < 60 ? pairs[i].name.len : 60), pairs[i].name.ptr);
     }
     return code;
 }
@@ -239,19 +174,24 @@ static void fetch(struct server *server, struct worker_state *worker,
     struct med_err err = {0};
     struct served served;
     size_t errors;
-    struct view view = {.public_url = server->public_url, .pretty = pretty};
     if (!acquire_or_answer(server, request, 0, &served, response)) return;
     struct fetch_source source = {.store = served.store,
         .index = served.index,
         .sources = request->caller.source_mask,
         .ids = &worker->ids};
-    enum med_code code = fetch_many_json(&source, &view, &f->params, f->ids, f->id_count,
+    struct view view = {.public_url = server->public_url,
+        .pretty = pretty,
+        .manifest = med_index_manifest(served.index)};
+    enum media media = form_of(request, &f->params);
+    enum med_code code = fetch_many(media, &source, &view, &f->params, f->ids, f->id_count,
         worker->arena, &response->body, &errors, &err);
     serving_release(&served);
-    if (code)
+    if (code) {
         respond_error(request, response, &err);
-    else
-        respond(response, 200, MEDIA_JSON);
+        return;
+    }
+    respond(response, 200, media);
+    if (errors) http_response_header(response, "X-Error-Count", "%zu", errors);
 }
 
 void route_fetch(struct server *server, struct worker_state *worker,
@@ -267,7 +207,7 @@ void route_fetch(struct server *server, struct worker_state *worker,
         respond_problem(request, response, PROBLEM_INVALID_JSON, err.text);
         return;
     }
-    if (!code) code = read_fetch(body, &f, &err);
+    if (!code) code = read_fetch(body, worker->arena, &f, &err);
     if (code) {
         err.code = code;
         respond_error(request, response, &err);
