@@ -82,12 +82,28 @@ static enum med_code compare_halves(
     return MED_OK;
 }
 
+static bool names_segment(const struct med_manifest *m, const char *id)
+{
+    for (size_t i = 0; i < m->segment_count; i++) {
+        if (strcmp(m->segments[i].id, id) == 0) return true;
+    }
+    return false;
+}
+
+/* New segments only, each by itself: those that serve already were asked when they were new, and an
+ * update must not scan all that there is. */
 static enum med_code ask_titles(
     struct med_gate *gate, const struct med_index *index, struct recall *r, struct med_err *err)
 {
     enum med_code code = MED_OK;
+    struct med_pin *current = NULL;
+    struct med_index view = *index;
+    view.segment_count = 1;
+    if (med_generation_pin(gate->data, 0, &current, NULL) != MED_OK) current = NULL;
     for (uint32_t s = 0; !code && s < index->segment_count; s++) {
         const struct med_segment *segment = index->segments[s];
+        if (current && names_segment(med_pin_manifest(current), segment->ref->id)) continue;
+        view.segments = &index->segments[s];
         uint32_t stride = segment->doc_count / RECALL_QUERIES + 1;
         for (uint32_t d = 0; !code && d < segment->doc_count; d += stride) {
             struct med_doc *doc;
@@ -96,9 +112,10 @@ static enum med_code ask_titles(
             code = med_snapshot_get_version(gate->snapshot, med_segment_doc_id(segment, d),
                 segment->docs[d].version, r->arena, &doc, err);
             if (!code && doc->title.len && doc->title.len <= MED_QUERY_BYTES_MAX)
-                code = compare_halves(r, index, doc->title, err);
+                code = compare_halves(r, &view, doc->title, err);
         }
     }
+    if (current) med_pin_release(&current);
     return code;
 }
 

@@ -3,7 +3,8 @@
  *
  *   it opens       as a server would open it: every table, the encoder, the overlay, the thesaurus
  *   counts         its live documents and their versions are those of the docstore's snapshot
- *   recall         the dense index finds what an exact scan finds (share of the ten nearest)
+ *   recall         the dense index of new segments finds what an exact scan finds (share of the ten
+ *                  nearest)
  *   canary queries titles of documents that the current generation has too: its first results are
  *                  found again, and the documents themselves too (compare.h)
  *
