@@ -4,6 +4,7 @@
 #include "common/limits.h"
 #include "index/update.h"
 #include "service/command.h"
+#include "service/progress_line.h"
 #include "service/workspace.h"
 
 #include <stdio.h>
@@ -26,6 +27,8 @@ struct facts {
     double dead_share, growth, unknown_rate, unknown_at_training;
     char advice_text[400];
     const char *advice;
+    bool builds; /* somebody does, now: */
+    struct progress_line build;
 };
 
 static const char *advise(struct facts *f)
@@ -92,6 +95,7 @@ static enum med_code gather(struct facts *f, struct med_arena *arena, struct med
         measure_drift(f);
     }
     f->advice = advise(f);
+    f->builds = progress_of_build(med_data_path(f->w.data), &f->build);
     return MED_OK;
 }
 
@@ -171,6 +175,16 @@ static void report_json(const struct facts *f, struct med_buf *out)
         med_jw_object_end(&w);
     }
     med_jw_array_end(&w);
+    med_jw_key(&w, "running");
+    if (f->builds) {
+        med_jw_object(&w);
+        med_jw_kcstr(&w, "command", f->build.command);
+        med_jw_kint(&w, "process", f->build.pid);
+        med_jw_kcstr(&w, "stage", f->build.stage[0] ? f->build.stage : NULL);
+        med_jw_object_end(&w);
+    } else {
+        med_jw_null(&w);
+    }
     med_jw_kcstr(&w, "advice", f->advice);
     med_jw_object_end(&w);
     med_buf_putc(out, '\n');
@@ -213,6 +227,11 @@ static void report_text(const struct facts *f, struct med_buf *out)
             med_buf_printf(out, "calibration   " MED_STR_FMT "\n", MED_STR_ARG(m->calibration));
         med_buf_printf(
             out, "recall@10     %.3f (dense index against exact search)\n", m->recall_at_10);
+    }
+    if (f->builds) {
+        med_buf_printf(out, "running       %s (process %ld): ", f->build.command, f->build.pid);
+        progress_line_text(&f->build, out);
+        med_buf_putc(out, '\n');
     }
     if (f->advice) med_buf_printf(out, "advice        %s\n", f->advice);
 }

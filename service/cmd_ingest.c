@@ -2,6 +2,7 @@
 #include "common/json.h"
 #include "common/limits.h"
 #include "index/ingest/ingest.h"
+#include "index/ingest/input.h"
 #include "service/command.h"
 #include "service/progress_bar.h"
 #include "service/stop.h"
@@ -11,18 +12,37 @@
 #include <stdio.h>
 
 #define PROBLEMS_SHOWN 20
+#define PROBLEMS_TOLD 10 /* in JSON, each of at most REASON_MAX characters */
+#define REASON_MAX 200
 
 struct problems {
     const struct options *options;
     struct progress_bar *bar;
     uint64_t count;
+    struct med_buf json; /* the first ones, as members of a list */
 };
+
+static void remember(
+    struct problems *p, const char *file, uint64_t offset, uint64_t line, const char *reason)
+{
+    struct med_jw w = med_jw_of(&p->json, false);
+    struct med_str text = med_str_of(reason);
+    if (text.len > REASON_MAX) text.len = REASON_MAX;
+    if (p->count > 1) med_buf_putc(&p->json, ',');
+    med_jw_object(&w);
+    med_jw_kstr(&w, "file", med_base_name(file));
+    med_jw_kint(&w, "line", (long long)line);
+    med_jw_kint(&w, "byte", (long long)offset);
+    med_jw_kstr(&w, "reason", text);
+    med_jw_object_end(&w);
+}
 
 static void on_problem(
     void *ctx, const char *file, uint64_t offset, uint64_t line, const char *reason)
 {
     struct problems *p = ctx;
-    if (p->count++ >= PROBLEMS_SHOWN) return;
+    if (p->count++ < PROBLEMS_TOLD) remember(p, file, offset, line, reason);
+    if (p->count > PROBLEMS_SHOWN) return;
     progress_bar_clear(p->bar);
     if (line)
         say(p->options, "skipped: %s, line %llu, byte %llu: %s", file, (unsigned long long)line,
@@ -32,8 +52,9 @@ static void on_problem(
 }
 
 static enum med_code print_summary(
-    const struct options *options, const struct med_ingest_summary *s, struct med_err *err)
+    const struct problems *p, const struct med_ingest_summary *s, struct med_err *err)
 {
+    const struct options *options = p->options;
     struct med_buf out;
     med_buf_init(&out, MED_MIB);
     if (options->json) {
@@ -50,6 +71,10 @@ static enum med_code print_summary(
         med_jw_kint(&w, "files", (long long)s->files);
         med_jw_kint(&w, "known_files", (long long)s->known_files);
         med_jw_kint(&w, "bytes", (long long)s->bytes_read);
+        med_jw_key(&w, "problems");
+        med_jw_array(&w);
+        if (p->json.len) med_jw_raw(&w, med_buf_str(&p->json));
+        med_jw_array_end(&w);
         med_jw_object_end(&w);
         med_buf_putc(&out, '\n');
     } else {
@@ -94,8 +119,9 @@ static void on_batch(void *ctx, const struct med_ingest_summary *summary)
     progress_bar_clear(p->bar);
     bool said = summary->records || summary->files || p->count;
     /* Nobody reading the summary is no reason to stop. */
-    if (said && print_summary(p->options, summary, &err)) say(p->options, "%s", err.text);
+    if (said && print_summary(p, summary, &err)) say(p->options, "%s", err.text);
     p->count = 0;
+    med_buf_reset(&p->json);
 }
 
 static enum med_code ingest_once(const struct options *options, struct workspace *w,
@@ -108,7 +134,7 @@ static enum med_code ingest_once(const struct options *options, struct workspace
     progress_bar_clear(problems->bar);
     if (problems->count > PROBLEMS_SHOWN)
         say(options, "... and %llu more", (unsigned long long)(problems->count - PROBLEMS_SHOWN));
-    enum med_code printed = print_summary(options, &summary, &print_err);
+    enum med_code printed = print_summary(problems, &summary, &print_err);
     if (!code && printed) {
         *err = print_err;
         code = printed;
@@ -131,6 +157,7 @@ enum med_code cmd_ingest(const struct options *options, struct med_err *err)
     struct progress_bar bar;
     progress_bar_begin(&bar, options, "ingest", false);
     struct problems problems = {.options = options, .bar = &bar};
+    med_buf_init(&problems.json, PROBLEMS_TOLD * MED_MIB);
     struct med_ingest_options ingest = {.source_name = med_str_of(options->source_name),
         .known = options->again ? MED_KNOWN_AGAIN : MED_KNOWN_SKIP_UPDATES,
         .require_md5 = options->require_md5,
@@ -140,6 +167,7 @@ enum med_code cmd_ingest(const struct options *options, struct med_err *err)
     code = options->watch ? watch_folders(options, &w, &ingest, on_batch, &problems, err)
                           : ingest_once(options, &w, &ingest, &problems, err);
     progress_bar_clear(&bar);
+    med_buf_free(&problems.json);
     workspace_close(&w);
     return code;
 }

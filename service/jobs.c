@@ -49,6 +49,7 @@ struct jobs {
     struct job *first;
     uint64_t last_id;
     bool stopping;
+    uint64_t ended[JOB_KIND_COUNT][JOB_STATE_COUNT]; /* since the start, for metrics */
     struct runner runners[LANE_COUNT];
 };
 
@@ -239,6 +240,7 @@ static void finish(struct jobs *jobs, struct job *job, int status, const struct 
         job_state_name(r.state), r.exit_status);
     pthread_mutex_lock(&jobs->mutex);
     job->record = r;
+    jobs->ended[r.kind][r.state]++;
     pthread_mutex_unlock(&jobs->mutex);
     if (job->done) job->done(job->ctx, &r);
 }
@@ -475,13 +477,28 @@ enum med_code jobs_cancel(
     return code;
 }
 
-void jobs_running(struct jobs *jobs, unsigned ret_counts[JOB_KIND_COUNT])
+void jobs_metrics(struct jobs *jobs, struct med_buf *out)
 {
-    for (int i = 0; i < JOB_KIND_COUNT; i++) ret_counts[i] = 0;
+    unsigned running[JOB_KIND_COUNT] = {0};
+    uint64_t ended[JOB_KIND_COUNT][JOB_STATE_COUNT];
     pthread_mutex_lock(&jobs->mutex);
     for (const struct job *j = jobs->first; j; j = j->next)
-        ret_counts[j->record.kind] += j->record.state == JOB_RUNNING;
+        running[j->record.kind] += j->record.state == JOB_RUNNING;
+    memcpy(ended, jobs->ended, sizeof ended);
     pthread_mutex_unlock(&jobs->mutex);
+    med_buf_puts(out, "# HELP medicus_jobs_running Jobs that run, by kind.\n"
+                      "# TYPE medicus_jobs_running gauge\n");
+    for (int k = 0; k < JOB_KIND_COUNT; k++)
+        med_buf_printf(out, "medicus_jobs_running{kind=\"%s\"} %u\n",
+            job_kind_name((enum job_kind)k), running[k]);
+    med_buf_puts(out, "# HELP medicus_jobs_ended_total Jobs that ended, by kind and how.\n"
+                      "# TYPE medicus_jobs_ended_total counter\n");
+    for (int k = 0; k < JOB_KIND_COUNT; k++) {
+        for (int s = JOB_SUCCEEDED; s <= JOB_CANCELLED; s++)
+            med_buf_printf(out, "medicus_jobs_ended_total{kind=\"%s\",state=\"%s\"} %llu\n",
+                job_kind_name((enum job_kind)k), job_state_name((enum job_state)s),
+                (unsigned long long)ended[k][s]);
+    }
 }
 
 /* --- life --- */

@@ -54,5 +54,5 @@ enum med_code jobs_list(struct jobs *jobs, struct job_record **ret_list, size_t 
 /* MED_E_NOT_FOUND; MED_E_CONFLICT: it has ended already. Cancelled is what its state says later. */
 enum med_code jobs_cancel(
     struct jobs *jobs, uint64_t id, struct job_record *ret_job, struct med_err *err) MED_CHECK;
-/* How many run, by kind, for metrics. */
-void jobs_running(struct jobs *jobs, unsigned ret_counts[JOB_KIND_COUNT]);
+/* medicus_jobs_running{kind}, medicus_jobs_ended_total{kind,state} since the start. */
+void jobs_metrics(struct jobs *jobs, struct med_buf *out);

@@ -12,6 +12,7 @@
 #include "service/upload.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #define REBUILD_ARGS_MAX 16
@@ -197,6 +198,14 @@ static bool is_file_name(struct med_str s)
     return good;
 }
 
+static bool is_source(struct med_str s)
+{
+    bool good = false;
+    for (int i = 0; i < MED_SOURCE_COUNT; i++)
+        good |= med_str_eq(s, med_str_of(med_source_name((enum med_source)i)));
+    return good;
+}
+
 struct upload_params {
     struct med_str name, source;
     bool async;
@@ -212,13 +221,17 @@ static bool read_upload_params(struct worker_state *worker, const struct http_re
         struct med_str name = pairs.items[i].name, value = pairs.items[i].value;
         if (med_str_eq(name, MED_STR("name")) && is_file_name(value)) {
             p->name = value;
-        } else if (med_str_eq(name, MED_STR("source")) && is_file_name(value)) {
+        } else if (med_str_eq(name, MED_STR("source")) && is_source(value)) {
             p->source = value;
         } else if (med_str_eq(name, MED_STR("async"))) {
-            p->async = query_true(value);
+            struct med_err err = {0};
+            enum med_code code = query_bool(name, value, &p->async, &err);
+            if (code) answer_error(r, response, code, &err);
+            if (code) return false;
         } else if (med_str_eq(name, MED_STR("name")) || med_str_eq(name, MED_STR("source"))) {
             respond_problem(r, response, PROBLEM_INVALID_PARAMETER,
-                "name and source take up to 100 letters, digits, dots, hyphens and underscores");
+                "name takes up to 100 letters, digits, dots, hyphens and underscores; source is "
+                "pubmed, pmc, guideline or other");
             return false;
         } else {
             refuse_parameter(r, response, name);
@@ -251,8 +264,10 @@ void route_admin_documents(struct server *server, struct worker_state *worker,
     struct upload *upload = (struct upload *)(void *)request->sink;
     struct upload_params params;
     struct med_err err = {0};
-    char source[NAME_MAX_LEN + 1];
-    if (!read_upload_params(worker, request, response, &params)) return;
+    char source[NAME_MAX_LEN + 1], key[JOB_KEY_MAX + 1];
+    if (!read_upload_params(worker, request, response, &params) ||
+        !idempotency_key(request, response, key))
+        return;
     if (upload->bytes == 0) {
         respond_problem(request, response, PROBLEM_INVALID_DOCUMENTS, "the body is empty");
         return;
@@ -332,14 +347,15 @@ static bool add_member(struct rebuild_args *args, const struct med_json *member)
     static const struct {
         const char *name, *option;
         enum med_json_type type;
-        double max;
+        double min, max;
+        bool whole;
     } rows[] = {
-        {"retrain", "--retrain", MED_JSON_BOOL, 0},
-        {"lexical_only", "--lexical-only", MED_JSON_BOOL, 0},
-        {"dim", "--dim", MED_JSON_NUMBER, MED_DIM_MAX},
-        {"seed", "--seed", MED_JSON_NUMBER, 9007199254740992.0},
-        {"keep", "--keep", MED_JSON_NUMBER, 1000},
-        {"gate_overlap", "--gate-overlap", MED_JSON_NUMBER, 1},
+        {"retrain", "--retrain", MED_JSON_BOOL, 0, 0, false},
+        {"lexical_only", "--lexical-only", MED_JSON_BOOL, 0, 0, false},
+        {"dim", "--dim", MED_JSON_NUMBER, 0, MED_DIM_MAX, true},
+        {"seed", "--seed", MED_JSON_NUMBER, 0, 9007199254740991.0, true},
+        {"keep", "--keep", MED_JSON_NUMBER, 1, 1000, true},
+        {"gate_overlap", "--gate-overlap", MED_JSON_NUMBER, 0, 1, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcmp(med_json_key(member), rows[i].name) != 0) continue;
@@ -349,9 +365,10 @@ static bool add_member(struct rebuild_args *args, const struct med_json *member)
             return true;
         }
         double x = med_json_number(member);
-        if (x < 0 || x > rows[i].max) return false;
+        if (x < rows[i].min || x > rows[i].max) return false;
+        if (rows[i].whole && x != floor(x)) return false;
         char *text = args->numbers[args->count];
-        snprintf(text, sizeof args->numbers[0], "%.15g", x);
+        snprintf(text, sizeof args->numbers[0], rows[i].whole ? "%.0f" : "%.15g", x);
         add_arg(args, rows[i].option);
         add_arg(args, text);
         return true;

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/limits.h"
+#include "service/admin.h"
 #include "service/openapi.h"
 #include "service/server.h"
 
@@ -142,6 +143,7 @@ void route_metrics(
     respond(response, 200, MEDIA_METRICS);
     metrics_write(&server->metrics, out);
     access_metrics(server->access, out);
+    jobs_metrics(server->admin->jobs, out);
     metrics_write_value(out, "medicus_audit_failures_total", "counter",
         "Requests that the audit log could not take.", (double)audit_failures(server->audit));
     metrics_write_value(out, "medicus_reload_failed", "gauge",

@@ -13,3 +13,8 @@ def filter_case(context, case):
     parts = [str(v) for v in (*(case.path_parameters or {}).values(), *(case.query or {}).values(),
                               *(case.headers or {}).values())]
     return sum(len(urllib.parse.quote(part)) for part in parts) < TARGET_BYTES_MAX
+
+
+@schemathesis.serializer("application/jsonl", "application/xml", "text/markdown")
+def as_text(context, value):
+    return str(value).encode()

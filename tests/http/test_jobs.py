@@ -11,7 +11,7 @@ import unittest
 
 from support import BIN, HANG, make_data, run, run_json, temp_folder
 from test_admin import Operator
-from test_keys import wait_until
+from test_keys import bearer, wait_until
 
 LONG = {"retrain": True, "dim": 512, "gate_overlap": 0}  # seconds, on this corpus
 
@@ -102,6 +102,9 @@ class Jobs(unittest.TestCase):
             self.assertTrue(any(eta is not None for eta in etas), etas)
             self.assertEqual(job["result"]["generation"], 2)
             self.assertEqual(operator.served(2), True)
+            text = operator.server.get("/metrics", **bearer(operator.secret)).body.decode()
+            self.assertIn('medicus_jobs_running{kind="rebuild"} 0\n', text)
+            self.assertIn('medicus_jobs_ended_total{kind="rebuild",state="succeeded"} 1\n', text)
             text = run("jobs", "--data", self.data).stdout.decode()
             self.assertIn(f"{number} rebuild succeeded", text)
 
@@ -170,6 +173,8 @@ class Jobs(unittest.TestCase):
             shown = wait_until(lambda: (now := operator.ask("GET", "jobs").json["elsewhere"])
                                and now["stage"] and now)
             self.assertGreater(shown["done"] + shown["total"], 0)
+            self.assertEqual(run_json("info", "--data", self.data, "--json")["running"]["process"],
+                             build.pid)
             self.assertIn(f"process {build.pid}", run("jobs", "--data", self.data).stdout.decode())
             answer = operator.ask("POST", "rebuild")
             self.assertEqual(answer.status, 409, answer.body)

@@ -184,6 +184,17 @@ class Watch(unittest.TestCase):
         batches, _ = self.end(child)
         self.assertEqual([b["added"] for b in batches if b["records"]], [12])
 
+    def test_with_update_it_is_searchable_by_itself(self):
+        (self.input / "a.jsonl").write_text(line("camomile"))
+        run("ingest", "--data", self.data, "-q", self.input)
+        run("build", "--data", self.data, "-q")
+        child = self.watch("--update")
+        (self.input / "b.jsonl").write_text(line("valerian"))
+        self.wait_for(lambda: run_json("search", "--data", self.data, "--json", "--mode", "lexical",
+                                       "valerian")["results"], child)
+        self.end(child)
+        self.assertEqual(run_json("generations", "--data", self.data, "--json")[0]["number"], 2)
+
     def test_required_companions_are_waited_for(self):
         child = self.watch("--require-md5")
         (self.input / "x.jsonl").write_text(line("x"))
