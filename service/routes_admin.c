@@ -351,6 +351,7 @@ static bool add_member(struct rebuild_args *args, const struct med_json *member)
         bool whole;
     } rows[] = {
         {"retrain", "--retrain", MED_JSON_BOOL, 0, 0, false},
+        {"full", "--full", MED_JSON_BOOL, 0, 0, false},
         {"lexical_only", "--lexical-only", MED_JSON_BOOL, 0, 0, false},
         {"dim", "--dim", MED_JSON_NUMBER, 0, MED_DIM_MAX, true},
         {"seed", "--seed", MED_JSON_NUMBER, 0, 9007199254740991.0, true},
@@ -395,7 +396,7 @@ void route_admin_rebuild(struct server *server, struct worker_state *worker,
     med_json_free(&root);
     if (!good) {
         respond_problem(request, response, PROBLEM_INVALID_PARAMETER,
-            "the body may name retrain, lexical_only (true or false), dim, seed, keep (whole "
+            "the body may name retrain, full, lexical_only (true or false), dim, seed, keep (whole "
             "numbers) and gate_overlap (0 to 1)");
         return;
     }
