@@ -5,6 +5,7 @@
 #include "common/mem.h"
 #include "common/parallel.h"
 #include "service/admin.h"
+#include "service/answer_cache.h"
 #include "service/command.h"
 #include "service/notify.h"
 #include "service/reload.h"
@@ -129,6 +130,7 @@ static enum med_code open_parts(
     if (!code) code = access_new(&access, &server->access, err);
     if (!code) code = audit_new(&server->audit, err);
     if (!code) code = settings_apply(server, options, err);
+    if (!code) code = answer_cache_new(options->cache_bytes, &server->cache, err);
     if (!code) code = jobs_new(options->data, &server->admin->jobs, err);
     if (!code)
         code = serving_new(
@@ -189,6 +191,7 @@ enum med_code cmd_serve(const struct options *options, struct med_err *err)
     if (admin.jobs) jobs_stop(admin.jobs);
     jobs_free(&admin.jobs);
     serving_free(&server->serving);
+    answer_cache_free(&server->cache);
     access_free(&server->access);
     audit_free(&server->audit);
     settings_free(server);

@@ -4,6 +4,7 @@
 #include "common/json.h"
 #include "common/limits.h"
 #include "service/admin.h"
+#include "service/answer_cache.h"
 #include "service/openapi.h"
 #include "service/server.h"
 
@@ -149,6 +150,15 @@ void route_metrics(
     metrics_write_value(out, "medicus_reload_failed", "gauge",
         "1 while the last SIGHUP or change of the keys could not be taken over.",
         atomic_load(&server->reload_failed) ? 1 : 0);
+    struct answer_cache_stats cache = answer_cache_stats(server->cache);
+    metrics_write_value(out, "medicus_cache_hits_total", "counter",
+        "Searches answered from the cache.", (double)cache.hits);
+    metrics_write_value(out, "medicus_cache_misses_total", "counter",
+        "Searches that the cache had no answer to.", (double)cache.misses);
+    metrics_write_value(
+        out, "medicus_cache_entries", "gauge", "Answers in the cache.", (double)cache.entries);
+    metrics_write_value(
+        out, "medicus_cache_bytes", "gauge", "Bytes of the cache.", (double)cache.bytes);
     metrics_write_value(out, "medicus_queue_depth", "gauge",
         "Requests that wait for a search thread.", (double)http.queue_depth);
     metrics_write_value(

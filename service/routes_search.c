@@ -1,9 +1,12 @@
 /* GET and POST /v1/search. */
 #include "common/json.h"
 #include "common/limits.h"
+#include "service/answer_cache.h"
 #include "service/server.h"
 
 #include "common/clock.h"
+
+#include <stdio.h>
 
 static enum med_code read_query_string(const struct http_request *r, bool is_post,
     struct med_arena *arena, struct search_params *params, bool *ret_pretty, struct med_err *err)
@@ -49,19 +52,14 @@ static bool read_params(const struct http_request *r, struct med_arena *arena,
 }
 
 /* Everything that the bytes of the answer depend on. */
-static struct med_hash128 identity(const struct server *server, const struct view *view,
+static void put_identity(const struct server *server, const struct view *view,
     const struct search_params *params, const struct med_manifest *manifest, enum media media,
-    uint32_t sources)
+    uint32_t sources, struct med_buf *out)
 {
-    struct med_buf text;
-    med_buf_init(&text, MED_QUERY_BYTES_MAX + MED_MIB);
-    med_buf_printf(&text, "%s %llu %lld %d %d %u " MED_STR_FMT " ", MEDICUS_VERSION,
+    med_buf_printf(out, "%s %llu %lld %d %d %u " MED_STR_FMT " ", MEDICUS_VERSION,
         (unsigned long long)manifest->number, (long long)manifest->created_unix_s, (int)media,
         view->pretty, sources, MED_STR_ARG(server->public_url));
-    search_params_canonical(params, &text);
-    struct med_hash128 hash = med_hash128(text.data, text.len);
-    med_buf_free(&text);
-    return hash;
+    search_params_canonical(params, out);
 }
 
 enum media media_of(const struct http_request *r, const struct search_params *params)
@@ -94,14 +92,52 @@ void count_stages(struct server *server, const struct med_answer *answer)
     metrics_stage(m, STAGE_PRESENT, answer->ns_present);
 }
 
+static void respond_found(
+    const struct view *view, uint64_t total, enum media media, struct http_response *response)
+{
+    respond(response, 200, media);
+    http_response_header(response, "X-Total-Count", "%llu", (unsigned long long)total);
+    if (view->next_cursor[0])
+        http_response_header(response, "X-Next-Cursor", "%s", view->next_cursor);
+}
+
 void respond_answer(const struct view *view, const struct med_answer *answer, enum media media,
     struct http_response *response)
 {
-    const struct med_ranking *k = answer->ranking;
-    respond(response, 200, media);
-    http_response_header(response, "X-Total-Count", "%llu", (unsigned long long)k->total);
-    if (view->next_cursor[0])
-        http_response_header(response, "X-Next-Cursor", "%s", view->next_cursor);
+    respond_found(view, answer->ranking->total, media, response);
+}
+
+/* From the cache, when the same was asked before. */
+static bool answer_again(struct server *server, struct worker_state *worker,
+    const struct med_manifest *manifest, struct med_str identity, struct view *view,
+    enum media media, struct http_response *response)
+{
+    struct med_buf cursor;
+    uint64_t total;
+    med_buf_init(&cursor, sizeof view->next_cursor - 1);
+    bool found = answer_cache_get(server->cache, manifest->number, identity, worker->ids.on,
+        &response->body, &worker->ids.list, &cursor, &total);
+    if (found) {
+        snprintf(view->next_cursor, sizeof view->next_cursor, "%.*s", (int)cursor.len,
+            cursor.len ? cursor.data : "");
+        respond_found(view, total, media, response);
+        http_response_header(response, "Server-Timing", "cache;desc=hit");
+    }
+    med_buf_free(&cursor);
+    return found;
+}
+
+static void keep(struct server *server, const struct worker_state *worker,
+    const struct med_manifest *manifest, struct med_str identity, const struct view *view,
+    uint64_t total, const struct http_response *response)
+{
+    struct cached_answer answer = {.body = {.ptr = response->body.data, .len = response->body.len},
+        .ids = {.ptr = worker->ids.list.data, .len = worker->ids.list.len},
+        .has_ids = worker->ids.on,
+        .total = total,
+        .next_cursor = med_str_of(view->next_cursor)};
+    if (!med_buf_status(&response->body, NULL))
+        answer_cache_put(server->cache, manifest->number, identity, &answer);
 }
 
 /* Milliseconds with three digits behind the point, from whole numbers: doubles take ten times as
@@ -125,28 +161,35 @@ static void search(struct server *server, struct worker_state *worker, const str
 {
     struct med_err err = {0};
     struct med_answer *answer;
+    struct med_buf text;
     enum media media = media_of(r, params);
     const struct med_manifest *manifest = med_index_manifest(served->index);
     bool is_post = med_str_eq(r->method, MED_STR("POST"));
-    if (!is_post && !params->explain &&
-        respond_etag(
-            r, response, identity(server, view, params, manifest, media, r->caller.source_mask)))
-        return;
-    enum med_code code =
+    bool cached = answer_cache_is_on(server->cache) && !params->explain;
+    med_buf_init(&text, MED_QUERY_BYTES_MAX + MED_MIB);
+    put_identity(server, view, params, manifest, media, r->caller.source_mask, &text);
+    struct med_str identity = {.ptr = text.data, .len = text.len};
+    enum med_code code = med_buf_status(&text, &err);
+    if (code) goto out;
+    if (!is_post && !params->explain && respond_etag(r, response, med_hash128(text.data, text.len)))
+        goto out;
+    if (cached && answer_again(server, worker, manifest, identity, view, media, response)) goto out;
+    code =
         med_search(served->index, worker->searcher, &params->request, worker->arena, &answer, &err);
     uint64_t begin = med_now_ns();
     if (!code)
         code = answer_write(
             media, view, params, manifest, answer, worker->arena, &response->body, &err);
-    if (code) {
-        respond_error(r, response, &err);
-        return;
-    }
+    if (code) goto out;
     respond_answer(view, answer, media, response);
+    if (cached) keep(server, worker, manifest, identity, view, answer->ranking->total, response);
     uint64_t render_ns = med_now_ns() - begin;
     count_stages(server, answer);
     metrics_stage(&server->metrics, STAGE_RENDER, render_ns);
     server_timing(r, answer, render_ns, response);
+out:
+    med_buf_free(&text);
+    if (code) respond_error(r, response, &err);
 }
 
 void route_search(struct server *server, struct worker_state *worker,

@@ -20,6 +20,7 @@ struct server {
     struct audit *audit;
     struct admin *admin; /* admin.h */
     struct metrics metrics;
+    struct answer_cache *cache; /* of searches */
     struct med_str public_url;
     struct gate_limits limits;
     /* Changed by a reload while requests are served. */
