@@ -11,8 +11,9 @@
  *
  * Searches then give what a build of the same state with the same encoder and calibration would
  * give (ids, totals, facets; scores within 1e-6), but for the thesaurus: abbreviations and how
- * often the corpus uses a name stay as the last build found them, and so does a new vocabulary wait
- * for the next build. Recency is counted from the day of the publish, as in a build. */
+ * often the corpus uses a name stay as the last build that read everything found them, and a new
+ * vocabulary waits for the next one. Recency is counted from the day of the publish, as in a build.
+ */
 #pragma once
 
 #include "index/build.h"

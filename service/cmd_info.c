@@ -3,6 +3,7 @@
 #include "common/json.h"
 #include "common/limits.h"
 #include "index/update.h"
+#include "index/vocabularies.h"
 #include "service/command.h"
 #include "service/progress_line.h"
 #include "service/workspace.h"
@@ -27,7 +28,8 @@ struct facts {
     double dead_share, growth, unknown_rate, unknown_at_training;
     char advice_text[400];
     const char *advice;
-    bool builds; /* somebody does, now: */
+    bool new_vocabulary; /* the vocabularies are not those of the generation */
+    bool builds;         /* somebody does, now: */
     struct progress_line build;
 };
 
@@ -45,6 +47,8 @@ static const char *advise(struct facts *f)
             (unsigned long long)p->removed);
         return f->advice_text;
     }
+    if (f->new_vocabulary)
+        return "the vocabularies have changed since: `medicus build` applies them";
     if (f->growth > GROWTH_ADVISED || f->unknown_rate > f->unknown_at_training + UNKNOWN_ADVISED) {
         snprintf(f->advice_text, sizeof f->advice_text,
             "the encoder was trained on %.0f %% of these documents and knows %.1f %% of their "
@@ -93,10 +97,13 @@ static enum med_code gather(struct facts *f, struct med_arena *arena, struct med
         f->manifest = med_index_manifest(f->w.index);
         f->passages = med_manifest_chunk_count(f->manifest);
         measure_drift(f);
+        struct med_hash128 vocabulary;
+        code = med_vocabularies_hash(f->w.data, arena, &vocabulary, err);
+        f->new_vocabulary = !code && !med_hash128_eq(vocabulary, f->manifest->vocabulary);
     }
     f->advice = advise(f);
     f->builds = progress_of_build(med_data_path(f->w.data), &f->build);
-    return MED_OK;
+    return code;
 }
 
 static void index_json(const struct facts *f, struct med_jw *w)

@@ -114,6 +114,12 @@ class CommandLine(unittest.TestCase):
         run("build", "--data", self.data, "--retrain", "--gate-overlap", "0")
         self.assertIsNone(run_json("info", "--data", self.data, "--json")["advice"])
 
+    def test_info_advises_a_build_for_a_new_vocabulary(self):
+        run("vocab", "--data", self.data, "add", "-", stdin=b"D1\tAsthma\twheezy lungs\n")
+        self.assertIn("vocabularies", run_json("info", "--data", self.data, "--json")["advice"])
+        run("build", "--data", self.data)
+        self.assertIsNone(run_json("info", "--data", self.data, "--json")["advice"])
+
     def test_a_list_of_retractions_needs_no_new_segment(self):
         run("retractions", "--data", self.data, "add", "-", stdin=b"pmid:990000104\n")
         report = run_json("update", "--data", self.data, "--json")
