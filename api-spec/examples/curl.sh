@@ -27,7 +27,7 @@ post /v1/search '{"query": "asthma reliever", "limit": 2, "filters": {"retracted
 # The first result of a search, read: the passage that was found, then its document as Markdown.
 id=$(curl -sS "${auth[@]}" "$url/v1/search?q=asthma+reliever&limit=1" |
     sed -n 's/.*"results":\[{"id":"\([^"]*\)".*/\1/p')
-post /v1/fetch "{\"ids\": [\"$id\"], \"max_tokens\": 300}"
+post /v1/fetch "{\"ids\": [\"$id\"], \"max_tokens\": 1500}"
 get "/v1/documents/${id%~*}" -H 'Accept: text/markdown' | sed -n 1,12p
 
 # What is like it, and what a term means here.
