@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -13,6 +14,7 @@
 
 #define POLL_MS 1000
 #define RETRY_S 30 /* a generation that failed is tried again after this */
+#define LIST_BYTES_MAX (64 * MED_MIB)
 
 /* A generation over the docstore that it was opened with. */
 struct serving_view {
@@ -58,7 +60,7 @@ static void release_view(struct serving_view **view)
 }
 
 static enum med_code open_view(
-    struct serving *s, struct serving_view **ret_view, struct med_err *err)
+    struct serving *s, uint64_t generation, struct serving_view **ret_view, struct med_err *err)
 {
     char docs[MED_PATH_MAX];
     struct serving_view *v = med_calloc(1, sizeof *v);
@@ -67,7 +69,7 @@ static enum med_code open_view(
     enum med_code code = open_data(s, err);
     if (!code) code = med_path_join(docs, s->path, "docs", err);
     if (!code) code = med_store_open(docs, MED_STORE_READ_ONLY, &v->store, err);
-    if (!code) code = med_index_open(s->data, v->store, 0, true, &v->index, err);
+    if (!code) code = med_index_open(s->data, v->store, generation, true, &v->index, err);
     if (code) {
         release_view(&v);
         return code;
@@ -114,11 +116,11 @@ static void drop_kept(struct serving *s, bool all)
     for (size_t i = 0; i < SERVING_KEPT_MAX; i++) release_view(&expired[i]);
 }
 
-/* Opens and verifies the current generation and puts it in place. */
-static enum med_code load(struct serving *s, struct med_err *err)
+/* Opens and verifies a generation (0: the current one) and puts it in place. */
+static enum med_code load(struct serving *s, uint64_t generation, struct med_err *err)
 {
     struct serving_view *fresh = NULL, *old, *dropped;
-    enum med_code code = open_view(s, &fresh, err);
+    enum med_code code = open_view(s, generation, &fresh, err);
     if (code) return code;
     bool alone = med_index_manifest(fresh->index)->alone;
     pthread_mutex_lock(&s->mutex);
@@ -154,6 +156,51 @@ static void note_failure(struct serving *s, uint64_t generation, const struct me
             (unsigned long long)generation, err->text);
 }
 
+/* The current generation is the one that is served: what failed was taken back. */
+static void forget_failure(struct serving *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool failed = s->status.failure[0] != '\0';
+    s->status.failed_generation = 0;
+    s->status.failure[0] = '\0';
+    pthread_mutex_unlock(&s->mutex);
+    if (failed) med_log(MED_LOG_INFO, "generation", "the current generation is served again");
+}
+
+/* Whether older generations may stand in for this one, which then has not purged any document. */
+static bool may_be_replaced(struct serving *s, uint64_t generation)
+{
+    struct med_pin *pin;
+    struct med_err ignored = {0};
+    /* A purge removes older generations itself: those beside an unreadable manifest are allowed. */
+    if (med_generation_pin(s->data, generation, &pin, &ignored)) return true;
+    bool may = !med_pin_manifest(pin)->alone;
+    med_pin_release(&pin);
+    return may;
+}
+
+/* A server that starts on a damaged generation serves the newest intact one before it, as one that
+ * was running would: MED_OK, and the status says what failed. Otherwise what was wrong. */
+static enum med_code load_an_earlier_one(struct serving *s, enum med_code code, struct med_err *err)
+{
+    struct med_arena *arena;
+    struct med_generation_info *list;
+    struct med_err ignored = {0};
+    size_t count = 0;
+    uint64_t current;
+    if (!s->data || med_generation_current(s->data, &current, &ignored)) return code;
+    if (!may_be_replaced(s, current)) return code;
+    if (med_arena_new(LIST_BYTES_MAX, &arena, &ignored)) return code;
+    bool loaded = false;
+    if (med_generation_list(s->data, arena, &list, &count, &ignored)) count = 0;
+    for (size_t i = 0; i < count && !loaded; i++)
+        loaded = list[i].number < current && !load(s, list[i].number, &ignored);
+    med_arena_free(&arena);
+    if (!loaded) return code;
+    note_failure(s, current, err);
+    return MED_OK;
+}
+
 static void look(struct serving *s)
 {
     struct med_err err = {0};
@@ -167,9 +214,12 @@ static void look(struct serving *s)
     if (!code) code = med_generation_current(s->data, &current, &err);
     /* Nothing there yet is what --wait waits for, not a failure. */
     if (serving == 0 && (code == MED_E_NOT_FOUND || code == MED_E_NO_INDEX)) return;
-    if (!code && current == serving && !replaced) return;
+    if (!code && current == serving && !replaced) {
+        forget_failure(s);
+        return;
+    }
     if (!code && current == failed && med_unix_time_s() - s->failed_at_s < RETRY_S) return;
-    if (!code) code = load(s, &err);
+    if (!code) code = load(s, 0, &err);
     if (code) note_failure(s, current, &err);
 }
 
@@ -204,7 +254,8 @@ enum med_code serving_new(const char *data_path, bool wait, uint64_t keep_s,
     enum med_code code = MED_OK;
     if ((size_t)snprintf(s->path, sizeof s->path, "%s", data_path) >= sizeof s->path)
         code = med_fail(err, MED_E_LIMIT, "the path of the data folder is too long");
-    if (!code) code = load(s, err);
+    if (!code) code = load(s, 0, err);
+    if (code == MED_E_CORRUPT) code = load_an_earlier_one(s, code, err);
     if (wait && (code == MED_E_NOT_FOUND || code == MED_E_NO_INDEX)) {
         med_log(MED_LOG_INFO, "waiting", "nothing to serve yet in %s", data_path);
         code = MED_OK;

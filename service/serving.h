@@ -6,7 +6,8 @@
  * mapped files that nobody reads, so they cost address space and disk, and prune leaves them alone.
  * A generation without documents that older ones have, purged for good, says so: then none of those
  * is kept. A docstore that was written anew is opened in the same way, with the generation over it.
- * When anything is wrong the old one stays, and the reason shows in serving_status. */
+ * When anything is wrong the old one stays, and the reason shows in serving_status until the
+ * current generation is served. */
 #pragma once
 
 #include "index/search.h"
@@ -15,8 +16,10 @@
 
 struct serving;
 
-/* wait: nothing to serve yet is fine. Otherwise MED_E_NOT_FOUND, MED_E_NO_INDEX, MED_E_CORRUPT, ...
- */
+/* wait: nothing to serve yet is fine. Otherwise MED_E_NOT_FOUND, MED_E_NO_INDEX, ... Where the
+ * current generation is damaged the newest intact one with a smaller number is served, unless
+ * documents were purged since, and serving_status says so. MED_E_CORRUPT: there is none, or CURRENT
+ * itself is damaged, and nobody knows which generation the operator wants. */
 enum med_code serving_new(const char *data_path, bool wait, uint64_t keep_s,
     struct serving **ret_serving, struct med_err *err) MED_CHECK;
 /* After this nobody may hold an index of it. */

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""The real program, treated badly: killed, out of space, and with damaged files.
+"""The real program, treated badly: killed and out of space. (crash_damage.py damages its files,
+crash_publish.py publishes under load.)
 
-Usage: crash_cli.py MEDICUS kill|full|damage      (exit status 77 = skipped)
+Usage: crash_cli.py MEDICUS kill|full      (exit status 77 = skipped)
 
 MEDICUS_SEED repeats a run, MEDICUS_SOAK=1 runs the full counts. Every folder is made below TMPDIR,
 or in memory where there is such a place.
 
-kill    SIGKILL at random moments of ingest, update and build. What was acknowledged is there, the
-        last published generation answers, check is clean, and the next run succeeds and tidies up.
+kill    SIGKILL at random moments of ingest, update, build, merging and activation. What was
+        acknowledged is there, the last published generation answers, check is clean, a server gets
+        ready, and the next run succeeds and tidies up.
 full    the disk is full during ingest, update and build: exit status 7 and a sentence, nothing
         lost, a running server goes on, and a retry with space succeeds.
-damage  bits flipped, files cut off, exchanged and removed in a published generation: check finds
-        it, search refuses with a sentence, nobody crashes, and nothing is answered from such files.
 """
 
 import gzip
@@ -32,6 +32,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SAMPLE = os.path.join(HERE, "..", "..", "deploy", "sample")
 SOAK = bool(os.environ.get("MEDICUS_SOAK"))
 SECONDS_MAX = 300  # for one command, under sanitizers, on a busy machine
+MERGE_FANOUT, MERGE_FLOOR_PASSAGES = 8, 4096  # as in index/policy.h
 DIM = "32"  # of the encoder: training is not what is tested here
 NO_GATE = ("--gate-overlap", "0")  # made-up words rank by chance under a new encoder
 EXIT_NO_INDEX, EXIT_CORRUPT, EXIT_NO_SPACE = 5, 6, 7
@@ -166,8 +167,10 @@ class Kills:
         self.seen_generation = 0
         self.searchable = None    # a prefix that the seen generation answers
         self.round = 0
+        self.tiny = 0             # number of the last tiny update
+        self.ready_seconds = 0.0  # the longest start of a server
         self.seconds = {}         # name -> how long it takes undisturbed
-        self.outcomes = {}
+        self.outcomes, self.killed = {}, 0
 
     def new_input(self, count):
         self.round += 1
@@ -197,7 +200,8 @@ class Kills:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.communicate()
-                ended = False
+                ended = child.returncode != -signal.SIGKILL
+                self.killed += not ended
         key = name + (" ended before" if ended else " killed")
         self.outcomes[key] = self.outcomes.get(key, 0) + 1
         return ended
@@ -227,6 +231,53 @@ class Kills:
             status, _, err = self.medicus.search("beta blocker")
             require(status == 0, f"search in the new generation: {status} {err}")
         self.seen_generation = generation
+        if generation:
+            self.require_ready(generation)
+
+    def require_ready(self, generation):
+        start = time.monotonic()
+        server = Server(self.medicus)
+        try:
+            require(server.state()["generation"] == generation, "another generation is served")
+            self.ready_seconds = max(self.ready_seconds, time.monotonic() - start)
+        finally:
+            server.stop()
+        require(self.ready_seconds < 10 or not SOAK,
+                f"it took {self.ready_seconds:.1f} s until a server was ready")
+
+    def prepare_merge(self):
+        """Tiny updates until the next one merges segments."""
+        while self.small_segments() < MERGE_FANOUT - 1:
+            self.ingest_tiny()
+            self.seen_generation = self.medicus.update()["generation"]
+            self.searchable = f"tiny{self.tiny}"
+        self.ingest_tiny()
+
+    def small_segments(self):
+        current = self.medicus.info()["index"]["generation"]
+        return sum(s["chunk_count"] < MERGE_FLOOR_PASSAGES
+                   for s in manifests(self.medicus.data)[current]["segments"])
+
+    def ingest_tiny(self):
+        self.tiny += 1
+        path = os.path.join(self.work, "tiny.jsonl")
+        self.acknowledged += write_records(path, f"tiny{self.tiny}", 3, self.rng)
+        self.medicus.ingest([path])
+
+    def kill_activation(self):
+        """A roll back that is killed: the one or the other generation, whole."""
+        newest = self.seen_generation
+        older = self.rng.choice(sorted(manifests(self.medicus.data)))
+        ended = self.kill_during(
+            "activate", self.medicus.command("generations", "activate", str(older)))
+        generation = self.medicus.info()["index"]["generation"]
+        require(generation in (newest, older), f"generation {generation} instead of {older}")
+        self.medicus.must("check")
+        status, _, err = self.medicus.search("beta blocker")
+        require(status == 0, f"search after a killed roll back: {status} {err}")
+        self.require_ready(generation)
+        self.medicus.must("generations", "activate", str(newest))
+        return ended
 
     def must_find(self, prefix, generation):
         status, answer, err = self.medicus.search(f"mark{prefix}", "--mode", "lexical")
@@ -251,6 +302,10 @@ class Kills:
         self.verify()
 
 
+KILLED = ("ingest", "ingest", "ingest", "update", "update", "update", "build", "build", "retrain",
+          "merge", "activate", "activate")
+
+
 def test_kill(program, rng, work):
     medicus = Medicus(program, os.path.join(work, "data"))
     k = Kills(medicus, rng, work)
@@ -268,25 +323,32 @@ def test_kill(program, rng, work):
     other.medicus.ingest(other.new_input(per_input)[2])
     other.timed("update", other.medicus.update)
     k.seconds["update"] = other.seconds["update"]
+    other.timed("activate", other.medicus.must, "generations", "activate", "2")
+    k.seconds["activate"] = other.seconds["activate"]
+    k.seconds["merge"] = k.seconds["build"]  # about
     shutil.rmtree(other.medicus.data)
 
-    kills = few_or_many(12, 200)
+    kills = few_or_many(8, 200)
     pending = None
-    for i in range(kills):
+    tries = 0
+    while k.killed < kills:
+        tries += 1
+        require(tries < 5 * kills, f"nothing can be killed in time: {k.outcomes}")
         if pending is None:
             pending = k.new_input(per_input)
         prefix, ids, paths = pending
-        action = rng.choice(("ingest", "ingest", "update", "update", "build", "retrain")) \
-            if k.seen_generation else "ingest"
+        action = rng.choice(KILLED) if k.seen_generation else "ingest"
+        print(f"kill {k.killed + 1}/{kills}: {action}", flush=True)
+        if action == "merge":
+            k.prepare_merge()
         if action == "ingest":
             command = medicus.command("ingest", "--json", *sources, *paths)
-        elif action == "update":
+        elif action in ("update", "merge"):
             command = medicus.command("update", "--json")
-        else:
+        elif action != "activate":
             extra = ["--retrain", *NO_GATE] if action == "retrain" else []
             command = medicus.command("build", "--json", "--dim", DIM, *extra)
-        print(f"kill {i + 1}/{kills}: {action}", flush=True)
-        ended = k.kill_during(action, command)
+        ended = k.kill_activation() if action == "activate" else k.kill_during(action, command)
         if os.path.isdir(os.path.join(medicus.data, "docs")):
             if ended and action == "ingest":
                 k.acknowledged += ids
@@ -299,11 +361,11 @@ def test_kill(program, rng, work):
                 raise
         if ended and action == "ingest":
             continue
-        if rng.random() < 0.4 or i + 1 == kills or not k.seen_generation:
+        if rng.random() < 0.4 or k.killed == kills or not k.seen_generation:
             k.settle(prefix, ids, paths)
             pending = None
-    print(f"kills: {k.outcomes}; {len(k.acknowledged)} documents acknowledged, "
-          f"generation {k.seen_generation}")
+    print(f"{kills} kills: {k.outcomes}; {len(k.acknowledged)} documents acknowledged, none lost, "
+          f"generation {k.seen_generation}, ready within {k.ready_seconds:.2f} s")
 
 
 # ---- full ----
@@ -331,12 +393,12 @@ class SmallDisk:
 class Server:
     """`medicus serve`, asked over HTTP."""
 
-    def __init__(self, medicus):
+    def __init__(self, medicus, *flags):
         self.medicus = medicus
         self.log = tempfile.TemporaryFile(mode="w+", errors="replace")
         self.child = subprocess.Popen(
             # Cursors would hold generations that require_no_garbage wants to see gone.
-            medicus.command("serve", "--listen", "127.0.0.1:0", "--cursor-seconds", "0"),
+            medicus.command("serve", "--listen", "127.0.0.1:0", "--cursor-seconds", "0", *flags),
             stdout=self.log, stderr=self.log)
         end = time.monotonic() + SECONDS_MAX
         self.address = None
@@ -351,6 +413,21 @@ class Server:
     def said(self):
         self.log.seek(0)
         return self.log.read()
+
+    def get(self, path):
+        with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+            return answer.read()
+
+    def state(self):
+        return json.loads(self.get("/readyz?verbose"))
+
+    def wait_for(self, condition, what):
+        """Until condition(state) holds; returns the state."""
+        end = time.monotonic() + SECONDS_MAX
+        while not condition(state := self.state()):
+            require(time.monotonic() < end, f"serve does not come to {what}: {state}")
+            time.sleep(0.05)
+        return state
 
     def search(self, query):
         url = f"{self.address}/v1/search?q={query}"
@@ -462,125 +539,6 @@ def run_full(program, seed):
     return run_test(lambda rng, work: test_full(program, rng, work, None), seed)
 
 
-# ---- damage ----
-
-def published_files(data):
-    """Everything that the current generation reads, by path."""
-    with open(os.path.join(data, "CURRENT"), encoding="utf-8") as stream:
-        number = int(stream.read().split()[0])
-    manifest = manifests(data)[number]
-    paths = ["CURRENT", f"generations/{number}/MANIFEST"]
-    for segment in manifest["segments"]:
-        paths += [f"segments/{segment['id']}/{f['name']}" for f in segment["files"]]
-    for part in (manifest.get("overlay"), manifest.get("thesaurus"),
-                 *(segment.get("patch") for segment in manifest["segments"])):
-        paths += [f"generations/{number}/{f['name']}" for f in part["files"]] if part else []
-    if manifest.get("encoder"):
-        encoder = manifest["encoder"]
-        paths += [f"encoders/{encoder['id']}/{f['name']}" for f in encoder["files"]]
-    return paths
-
-
-def every_file(data):
-    """The files of all generations."""
-    return sorted(os.path.relpath(os.path.join(where, name), data)
-                  for folder in ("generations", "segments", "encoders")
-                  for where, _, names in os.walk(os.path.join(data, folder)) for name in names)
-
-
-def damage(data, paths, rng):
-    """Does something bad to one file; returns what, in words."""
-    path = rng.choice(paths)
-    full = os.path.join(data, path)
-    with open(full, "rb") as stream:
-        content = bytearray(stream.read())
-    kind = rng.choice(("flip", "flip", "flip", "cut", "swap", "zeros", "longer", "gone"))
-    if not content or (kind == "gone" and path == "CURRENT"):
-        kind = "longer"  # without CURRENT there is no index, which is no damage
-    if kind == "flip":
-        bit = rng.randrange(len(content) * 8)
-        content[bit // 8] ^= 1 << bit % 8
-        what = f"bit {bit} flipped"
-    elif kind == "cut":
-        length = rng.randrange(len(content))
-        del content[length:]
-        what = f"cut to {length} bytes"
-    elif kind == "swap":
-        name = os.path.basename(path)
-        other = rng.choice(
-            [p for p in every_file(data) if p != path and os.path.basename(p) == name] or
-            [p for p in paths if p != path])
-        with open(os.path.join(data, other), "rb") as stream:
-            swapped = stream.read()
-        if swapped == bytes(content):
-            return damage_again(data, path, content)
-        with open(os.path.join(data, other), "wb") as stream:
-            stream.write(content)
-        content, what = swapped, f"exchanged with {other}"
-    elif kind == "zeros":
-        start = rng.randrange(len(content))
-        length = min(4096, len(content) - start)
-        if not any(content[start:start + length]):
-            return damage_again(data, path, content)
-        content[start:start + length] = bytes(length)
-        what = f"{length} zeros at {start}"
-    elif kind == "longer":
-        content += bytes(rng.randrange(1, 100))
-        what = "made longer"
-    else:
-        os.unlink(full)
-        return f"{path}: removed"
-    with open(full, "wb") as stream:
-        stream.write(content)
-    return f"{path}: {what}"
-
-
-def damage_again(data, path, content):
-    """What was chosen would change nothing: cut the last byte off, or add one."""
-    changed = content[:-1] if content else b"x"
-    with open(os.path.join(data, path), "wb") as stream:
-        stream.write(changed)
-    return f"{path}: one byte shorter"
-
-
-def require_refused(medicus, what, with_server):
-    status, out, err = medicus.run("check")
-    require(status == EXIT_CORRUPT, f"{what}: check ends with {status}: {err}{out}")
-    require(len(err.strip()) > 20, f"{what}: check says too little: {err!r}")
-    for mode in ("hybrid", "lexical"):
-        status, out, err = medicus.run("search", "--json", "--mode", mode, "beta blocker")
-        require(status == EXIT_CORRUPT, f"{what}: search ends with {status}: {err}")
-        require(not out and len(err.strip()) > 20, f"{what}: search says {err!r} and {out!r}")
-        if not with_server:
-            break
-    if with_server:
-        status, out, err = medicus.run("serve", "--listen", "127.0.0.1:0")
-        require(status == EXIT_CORRUPT, f"{what}: serve ends with {status}: {err}{out}")
-
-
-def test_damage(program, rng, work):
-    medicus, _ = full_base(program, rng, os.path.join(work, "good"), work)
-    medicus.build("--retrain")  # a second generation, so that there is one to be confused with
-    changed = os.path.join(work, "changed.jsonl")
-    write_records(changed, "base", 60, rng)  # the same ids with other texts
-    medicus.ingest([changed])
-    require(medicus.update()["changed"] == 60, "the update took nothing up")
-    good = medicus.data
-    paths = published_files(good)
-    for name in ("patch-", "overlay", "statements"):
-        require(any(name in path for path in paths), f"{name} is not among the files")
-    bad = Medicus(program, os.path.join(work, "bad"))
-    count = few_or_many(40, 2300)
-    for i in range(count):
-        copy_data(good, bad.data)
-        what = damage(bad.data, paths, rng)
-        require_refused(bad, what, i % 10 == 0)
-        if i % 100 == 99:
-            print(f"{i + 1} of {count}", flush=True)
-    medicus.must("check")
-    print(f"{count} kinds of damage to {len(paths)} files, each found")
-
-
 # ---- main ----
 
 def run_test(test, seed):
@@ -608,14 +566,22 @@ def full_mounted(program, rng, work):
         subprocess.run(["umount", "-l", disk.path], check=False)
 
 
-def main():
-    program, name = os.path.abspath(sys.argv[1]), sys.argv[2]
+def seed_of_run():
     seed = int(os.environ.get("MEDICUS_SEED") or time.time_ns() % 1000000007)
     print(f"MEDICUS_SEED={seed}", flush=True)
+    return seed
+
+
+def run_alone(test, program):
+    """The exit status of one test(program, rng, work)."""
+    return run_test(lambda rng, work: test(program, rng, work), seed_of_run())
+
+
+def main():
+    program, name = os.path.abspath(sys.argv[1]), sys.argv[2]
     if name == "full":
-        return run_full(program, seed)
-    tests = {"kill": test_kill, "damage": test_damage, "full-mounted": full_mounted}
-    return run_test(lambda rng, work: tests[name](program, rng, work), seed)
+        return run_full(program, seed_of_run())
+    return run_alone({"kill": test_kill, "full-mounted": full_mounted}[name], program)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import json
+import os
 import pathlib
 import resource
 import select
@@ -15,6 +16,7 @@ import unittest
 
 from support import HANG, Server, WithServer, make_data, run, run_json, temp_folder
 
+SOAK = bool(os.environ.get("MEDICUS_SOAK"))
 EXTRA = (b'{"_id": "extra", "title": "Quokkapentin for lumbago", '
          b'"text": "A trial of quokkapentin in lumbago."}\n')
 
@@ -327,6 +329,29 @@ class Generations(unittest.TestCase):
                      "the failure to be noticed")
             self.assertEqual(server.search("asthma").status, 200)
             current.write_bytes(good)
+            wait_for(lambda: not server.get("/readyz?verbose").json["failed_generation"],
+                     "the repair to be noticed")
+            self.assertIn(b"\nmedicus_generation_failed 0\n", server.get("/metrics").body)
+
+    def test_a_server_that_starts_on_a_damaged_generation_serves_the_one_before(self):
+        with temp_folder() as data:
+            make_data(data)
+            before = run_json("search", "--data", data, "--json", "asthma")["results"]
+            self.assertEqual(add_generation(data), 2)
+            overlay = data / "generations/2/overlay"
+            overlay.write_bytes(overlay.read_bytes()[:-1])
+            with Server(data) as server:
+                verbose = server.get("/readyz?verbose").json
+                self.assertEqual((verbose["status"], verbose["generation"]), ("ready", 1))
+                self.assertEqual(verbose["failed_generation"]["generation"], 2)
+                self.assertIn("overlay", verbose["failed_generation"]["reason"])
+                self.assertIn(b"\nmedicus_generation_failed 1\n", server.get("/metrics").body)
+                self.assertEqual([r["id"] for r in server.search("asthma").json["results"]],
+                                 [r["id"] for r in before])
+                # A roll back makes it what the operator wants.
+                run("generations", "--data", data, "activate", "1")
+                wait_for(lambda: not server.get("/readyz?verbose").json["failed_generation"],
+                         "the roll back to be noticed")
 
     def test_documents_ingested_while_serving_can_be_fetched(self):
         with temp_folder() as data, Server(make_data(data)) as server:
@@ -338,11 +363,17 @@ class Generations(unittest.TestCase):
 
 class Stop(unittest.TestCase):
     def test_accepted_requests_are_answered(self):
+        """MEDICUS_SOAK=1: a hundred times, and within 5 s."""
+        times = []
         with temp_folder() as data:
             make_data(data)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
-                with Server(data) as server:
-                    self.stop_under_load(server, number)
+            for _ in range(50 if SOAK else 2):
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    with Server(data) as server:
+                        times.append(self.stop_under_load(server, number))
+        if SOAK:
+            print(f"{len(times)} stops under load, the longest {max(times):.3f} s")
+            self.assertLess(max(times), 5)
 
     def stop_under_load(self, server, number):
         cut, refused, done = [], [], []
@@ -380,7 +411,7 @@ class Stop(unittest.TestCase):
             t.join()
         self.assertEqual(cut, [])
         self.assertLessEqual(len(refused), len(threads))
-        self.assertLess(took, 30)  # 5 s are promised; this machine may be busy
+        return took
 
     def test_slow_clients_do_not_hold_it_up_for_ever(self):
         with temp_folder() as data, Server(make_data(data)) as server:
