@@ -372,7 +372,8 @@ static void describe_merged(const struct med_update_report *u, struct med_build_
         .index_bytes = u->index_bytes};
     r->seconds.analyse = u->seconds.losses + u->seconds.analyse;
     r->seconds.encode = u->seconds.encode;
-    r->seconds.merge = u->seconds.merge;
+    r->seconds.graph = u->seconds.merge_graph;
+    r->seconds.merge = u->seconds.merge - u->seconds.merge_graph;
     r->seconds.verify = u->seconds.verify;
     r->seconds.total = u->seconds.total;
 }

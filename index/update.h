@@ -55,7 +55,8 @@ struct med_update_report {
     uint64_t new_bytes;              /* written for this generation */
     struct med_gate_report gate;
     struct {
-        double plan, losses, analyse, encode, overlay, merge, verify, total;
+        double plan, losses, analyse, encode, overlay, merge, merge_graph, verify,
+            total; /* merge_graph: within merge */
     } seconds;
 };
 /* MED_E_NO_INDEX: there is no generation to start from; MED_E_UNSUPPORTED: it was made with another

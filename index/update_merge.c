@@ -123,6 +123,7 @@ static void note(struct update *u, const struct med_merge_result *result, size_t
 {
     u->report.merged_segments += count;
     u->report.copied += result->chunk_count;
+    u->report.seconds.merge_graph += result->seconds.graph;
     if (!result->has_dense) return;
     double recall = (double)result->dense.recall_at_10;
     if (u->options->merge == MED_UPDATE_MERGE_ALL || recall < u->manifest.recall_at_10)
