@@ -3,6 +3,7 @@ import gzip
 import json
 import os
 import socket
+import time
 import unittest
 
 from support import HANG, SAMPLE, Server, make_data, run, run_json, temp_folder
@@ -11,6 +12,16 @@ from test_keys import add_key, bearer, wait_until
 PUBMED = SAMPLE / "pubmed/cardiology.xml"
 ENDED = ("succeeded", "failed", "cancelled", "lost")
 ADMIN = "/v1/admin/"
+
+
+def wait_for_work(condition):
+    """As wait_until, for work that takes seconds of computing, at low priority."""
+    end = time.monotonic() + 4 * HANG
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError("it did not happen")
+        time.sleep(0.05)
+    return value
 
 
 class Operator:
@@ -43,7 +54,7 @@ class Operator:
         return self.ask("GET", f"jobs/{number}").json
 
     def wait(self, number):
-        return wait_until(lambda: (job := self.job(number))["state"] in ENDED and job)
+        return wait_for_work(lambda: (job := self.job(number))["state"] in ENDED and job)
 
     def do(self, what, body=None):
         """A job from its beginning to its end."""

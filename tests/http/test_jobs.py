@@ -10,10 +10,12 @@ import threading
 import unittest
 
 from support import BIN, HANG, make_data, run, run_json, temp_folder
-from test_admin import Operator
+from test_admin import Operator, wait_for_work
 from test_keys import bearer, wait_until
 
-LONG = {"retrain": True, "dim": 512, "gate_overlap": 0}  # seconds, on this corpus
+# On this corpus: seconds, to be interrupted; and about one, to be waited for.
+LONG = {"retrain": True, "dim": 256, "gate_overlap": 0}
+SHORT = {"retrain": True, "dim": 64, "gate_overlap": 0}
 
 
 def write_corpus(path, count):
@@ -69,7 +71,7 @@ class Jobs(unittest.TestCase):
 
             def rebuild(_):
                 gate.wait(timeout=HANG)
-                return operator.ask("POST", "rebuild", json.dumps(LONG),
+                return operator.ask("POST", "rebuild", json.dumps(SHORT),
                                     Content_Type="application/json")
             with concurrent.futures.ThreadPoolExecutor(100) as pool:
                 answers = list(pool.map(rebuild, range(100)))
@@ -83,7 +85,7 @@ class Jobs(unittest.TestCase):
 
     def test_progress_is_told_by_stage(self):
         with Operator(self.data) as operator:
-            number = self.begin(operator)
+            number = self.begin(operator, SHORT)
             stages, etas = [], []
 
             def look():
@@ -96,7 +98,7 @@ class Jobs(unittest.TestCase):
                         self.assertLessEqual(progress["done"], progress["total"])
                     etas.append(progress["eta_seconds"])
                 return job["state"] in ("succeeded", "failed") and job
-            job = wait_until(look)
+            job = wait_for_work(look)
             self.assertEqual(job["state"], "succeeded", job)
             self.assertGreater(len(stages), 2, stages)
             self.assertTrue(any(eta is not None for eta in etas), etas)
@@ -166,7 +168,7 @@ class Jobs(unittest.TestCase):
 
     def test_a_build_that_was_started_elsewhere(self):
         with Operator(self.data) as operator, subprocess.Popen(
-                [BIN, "build", "--data", str(self.data), "--retrain", "--dim", "512", "-q",
+                [BIN, "build", "--data", str(self.data), "--retrain", "--dim", "256", "-q",
                  "--gate-overlap", "0"], stdout=subprocess.DEVNULL) as build:
             shown = wait_until(lambda: operator.ask("GET", "jobs").json["elsewhere"])
             self.assertEqual(shown["process"], build.pid)
@@ -179,7 +181,8 @@ class Jobs(unittest.TestCase):
             answer = operator.ask("POST", "rebuild")
             self.assertEqual(answer.status, 409, answer.body)
             self.assertIn(str(build.pid), answer.json["detail"])
-            self.assertEqual(build.wait(timeout=HANG), 0)
+            build.send_signal(signal.SIGTERM)
+            self.assertEqual(build.wait(timeout=HANG), 130)
             self.assertIsNone(operator.ask("GET", "jobs").json["elsewhere"])
 
     def test_a_repeated_request_gets_the_same_job(self):
