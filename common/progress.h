@@ -7,12 +7,11 @@
 #define MED_PROGRESS_COUNT "records"
 
 struct med_progress {
-    /* stage: a stable word ("ingest", "analyse", "train", "encode", "graph", "merge",
-     * "verify", "wait", "rewrite"). total 0 =
-     * unknown. Returns false to ask the work to stop: it then ends with MED_E_CANCELLED and
-     * publishes nothing. Work that is measured in one unit and counted in another (bytes read,
-     * records found) tells the count first, with the unit MED_PROGRESS_COUNT. Called from the
-     * thread that started the work, at most some tens of times a second. */
+    /* stage: a stable word ("ingest", "analyse", "train", "encode", "graph", "merge", "verify",
+     * "wait", "rewrite"). total 0 = unknown. Returns false to ask the work to stop: it then ends
+     * with MED_E_CANCELLED and publishes nothing. Work that is measured in one unit and counted in
+     * another (bytes read, records found) tells the count first, with the unit MED_PROGRESS_COUNT.
+     * Called from the thread that started the work, at most some tens of times a second. */
     bool (*report)(void *ctx, const char *stage, uint64_t done, uint64_t total, const char *unit);
     void *ctx;
 };
