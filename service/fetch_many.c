@@ -62,7 +62,8 @@ static enum med_code write_fitted(enum media media, const struct view *given,
             size_t spare = s.text.len > TEXT_BYTES_MIN ? s.text.len - TEXT_BYTES_MIN : 0;
             return med_fail(err, MED_E_INVALID,
                 "max_tokens: %zu are too few for this document; it takes at least %zu",
-                budget / MED_BYTES_PER_TOKEN, (size - spare) / MED_BYTES_PER_TOKEN + 2);
+                (budget + MED_BYTES_PER_TOKEN - 1) / MED_BYTES_PER_TOKEN,
+                (size - spare) / MED_BYTES_PER_TOKEN + 2);
         }
     }
 }
