@@ -9,6 +9,7 @@
  */
 #define CONCISE_BYTES (134 * MED_BYTES_PER_TOKEN)
 #define SEPARATOR_BYTES 8 /* a comma, an indentation, a longer number in front of a result */
+#define TIMES_BYTES 16    /* the times that explain tells have other digits the next time */
 #define CUT_MARK_BYTES 32 /* "truncated" of a result whose text is cut */
 #define TEXT_BYTES_MIN 80 /* shorter pieces of text are not worth showing */
 #define TEXT_SPARE_BYTES (CUT_MARK_BYTES + TEXT_BYTES_MIN)
@@ -141,6 +142,7 @@ static void set_cursor(struct view *view, const struct search_params *params,
 
 static enum med_code too_small(const struct fitter *f, size_t bytes, struct med_err *err)
 {
+    if (f->params->explain) bytes += TIMES_BYTES;
     return med_fail(err, MED_E_INVALID,
         "max_tokens: %llu is too little for this answer; its frame and first result take %zu",
         (unsigned long long)f->params->max_tokens, bytes / MED_BYTES_PER_TOKEN + 1);

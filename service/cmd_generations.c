@@ -190,7 +190,7 @@ static enum med_code compare(struct run *r, struct med_err *err)
 
 static enum med_code activate(struct run *r, struct med_err *err)
 {
-    uint64_t number, before = 0;
+    uint64_t number = 0, before = 0;
     if (r->options->arg_count != 2)
         return med_fail(err, MED_E_USAGE, "which one? generations activate NUMBER");
     enum med_code code = number_of(r->options->args[1], &number, err);

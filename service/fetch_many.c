@@ -6,8 +6,9 @@
 #include "service/citation.h"
 #include "service/problem.h"
 
-#define TEXT_BYTES_MIN 80 /* shorter pieces of text are not worth showing */
-#define FRAME_BYTES 400   /* of an answer with several documents, its last ids not counted */
+#define TEXT_TOKENS_MIN 20 /* shorter pieces of text are not worth showing */
+#define ATTEMPTS_MAX 8
+#define FRAME_BYTES 400 /* of an answer with several documents, its last ids not counted */
 
 static enum med_code load(const struct fetch_source *source, struct med_str id,
     struct med_arena *arena, struct med_fetched **ret_fetched, struct med_err *err)
@@ -34,11 +35,11 @@ static void render(enum media media, const struct view *view, const struct med_f
     }
 }
 
-/* The document within a budget of bytes (0 = none): first without its lists, then with less text.
- */
+/* The document within a budget of bytes (0 = none): first without its lists, then with less text,
+ * down to a piece that is worth showing. *ret_needed: where that is too much, its size. */
 static enum med_code write_fitted(enum media media, const struct view *given,
     const struct fetch_params *params, const struct med_fetched *f, size_t budget,
-    struct med_arena *arena, struct med_buf *out, struct med_err *err)
+    struct med_arena *arena, struct med_buf *out, size_t *ret_needed, struct med_err *err)
 {
     struct view view = *given;
     struct fetch_params part = *params;
@@ -46,7 +47,9 @@ static enum med_code write_fitted(enum media media, const struct view *given,
     size_t mark = out->len;
     view.outline = params->outline;
     if (budget) part.max_tokens = budget / MED_BYTES_PER_TOKEN + 1;
+    *ret_needed = 0;
     for (int attempt = 0;; attempt++) {
+        if (budget && part.max_tokens < TEXT_TOKENS_MIN) part.max_tokens = TEXT_TOKENS_MIN;
         enum med_code code = document_select(f, &part, arena, &s, err);
         if (code) return code;
         render(media, &view, f, &s, out);
@@ -56,16 +59,22 @@ static enum med_code write_fitted(enum media media, const struct view *given,
         size_t over = size - budget;
         if (attempt == 0 && media <= MEDIA_NDJSON && !view.outline) {
             view.brief = true;
-        } else if (attempt < 8 && s.text.len > over + TEXT_BYTES_MIN) {
-            part.max_tokens = (s.text.len - over) / MED_BYTES_PER_TOKEN;
+        } else if (part.max_tokens > TEXT_TOKENS_MIN && !view.outline) {
+            bool worth = attempt < ATTEMPTS_MAX && s.text.len > over;
+            part.max_tokens = worth ? (s.text.len - over) / MED_BYTES_PER_TOKEN : 0;
         } else {
-            size_t spare = s.text.len > TEXT_BYTES_MIN ? s.text.len - TEXT_BYTES_MIN : 0;
-            return med_fail(err, MED_E_INVALID,
-                "max_tokens: %zu are too few for this document; it takes at least %zu",
-                (budget + MED_BYTES_PER_TOKEN - 1) / MED_BYTES_PER_TOKEN,
-                (size - spare) / MED_BYTES_PER_TOKEN + 2);
+            *ret_needed = size;
+            return MED_OK;
         }
     }
+}
+
+static enum med_code too_few(
+    uint64_t tokens, const char *what, size_t needed_bytes, struct med_err *err)
+{
+    return med_fail(err, MED_E_INVALID,
+        "max_tokens: %llu are too few for %s; it takes at least %zu", (unsigned long long)tokens,
+        what, needed_bytes / MED_BYTES_PER_TOKEN + 1);
 }
 
 static void write_citation(enum media media, const struct view *view, const struct med_fetched *f,
@@ -92,6 +101,7 @@ enum med_code fetch_one(enum media media, const struct fetch_source *source,
 {
     struct med_fetched *f;
     size_t budget = (size_t)params->max_tokens * MED_BYTES_PER_TOKEN, mark = out->len;
+    size_t needed;
     enum med_code code = check_form(media, params, err);
     if (!code) code = load(source, id, arena, &f, err);
     if (code) return code;
@@ -105,7 +115,8 @@ enum med_code fetch_one(enum media media, const struct fetch_source *source,
         return MED_OK;
     }
     if (budget) budget--; /* the line's end */
-    code = write_fitted(media, view, params, f, budget, arena, out, err);
+    code = write_fitted(media, view, params, f, budget, arena, out, &needed, err);
+    if (!code && needed) return too_few(params->max_tokens, "this document", needed + 1, err);
     if (!code && media == MEDIA_JSON) med_buf_putc(out, '\n');
     return code;
 }
@@ -149,62 +160,69 @@ static void write_error(struct fetcher *k, struct med_str id, const struct med_e
     if (k->media == MEDIA_NDJSON) med_buf_putc(&k->one, '\n');
 }
 
-/* One document, or its error, into k->one. *ret_full: the budget does not suffice for it. */
-static enum med_code make_one(struct fetcher *k, struct med_str id, size_t left, bool *ret_full,
+/* One document, or its error, into k->one. *ret_needed: where the bytes left do not suffice, what
+ * it takes. */
+static enum med_code make_one(struct fetcher *k, struct med_str id, size_t left, size_t *ret_needed,
     bool *ret_error, struct med_err *err)
 {
     struct med_fetched *f;
     struct med_err one = {0};
     med_arena_reset(k->arena);
     med_buf_reset(&k->one);
-    *ret_full = *ret_error = false;
+    *ret_needed = 0;
+    *ret_error = false;
     enum med_code code = load(k->source, id, k->arena, &f, &one);
     if (!code && MEDIA_CITATIONS & MEDIA_BIT(k->media)) {
         write_citation(k->media, k->view, f, k->written, true, &k->one);
     } else if (!code) {
-        struct med_err fit = {0};
-        struct fetch_params all = *k->params;
-        struct selection s;
-        code = document_select(f, &all, k->arena, &s, &one); /* faults of the id come first */
-        if (!code && write_fitted(k->media, k->view, k->params, f, k->budget ? left : 0, k->arena,
-                         &k->one, &fit)) {
-            *ret_full = true;
-            *err = fit;
-            return MED_OK;
-        }
+        code = write_fitted(k->media, k->view, k->params, f, k->budget ? left : 0, k->arena,
+            &k->one, ret_needed, &one);
+        if (!code && *ret_needed) return MED_OK;
     }
     if (code && !is_about_the_id(code)) {
         *err = one;
         return code;
     }
     if (code) {
+        med_buf_reset(&k->one);
         one.code = code;
         write_error(k, id, &one);
         *ret_error = true;
     }
-    *ret_full = k->budget && k->one.len > left;
+    if (k->budget && k->one.len > left) *ret_needed = k->one.len;
     return MED_OK;
 }
 
-/* JSON escapes of ids are rare: twice their length is enough. */
+/* At most, in a list: with quotes, escapes and indentation. */
 static size_t ids_bytes(const struct med_str *ids, size_t from, size_t count)
 {
     size_t bytes = 0;
-    for (size_t i = from; i < count; i++) bytes += 2 * ids[i].len + 16;
+    for (size_t i = from; i < count; i++) {
+        for (size_t k = 0; k < ids[i].len; k++) {
+            unsigned char c = (unsigned char)ids[i].ptr[k];
+            bytes += c < ' ' ? 6 : c == '"' || c == '\\' ? 2 : 1;
+        }
+        bytes += 12;
+    }
     return bytes;
+}
+
+/* What max_tokens left out. */
+static void rest_json(const struct med_str *ids, size_t done, size_t count, struct med_jw *w)
+{
+    if (done == count) return;
+    med_jw_kbool(w, "truncated", true);
+    med_jw_key(w, "rest");
+    med_jw_array(w);
+    for (size_t i = done; i < count; i++) med_jw_str(w, ids[i]);
+    med_jw_array_end(w);
 }
 
 static void end_json(
     const struct fetcher *k, const struct med_str *ids, size_t done, size_t count, struct med_jw *w)
 {
     med_jw_array_end(w);
-    if (done < count) {
-        med_jw_kbool(w, "truncated", true);
-        med_jw_key(w, "rest");
-        med_jw_array(w);
-        for (size_t i = done; i < count; i++) med_jw_str(w, ids[i]);
-        med_jw_array_end(w);
-    }
+    rest_json(ids, done, count, w);
     if (k->view->manifest) meta_json(k->view->manifest, w);
     med_jw_object_end(w);
     med_buf_putc(k->out, '\n');
@@ -244,24 +262,29 @@ enum med_code fetch_many(enum media media, const struct fetch_source *source,
         med_jw_key(&w, "documents");
         med_jw_array(&w);
     }
-    size_t i = 0;
+    size_t i = 0, spent = 0, needed = 0;
     for (; !code && i < count; i++) {
-        bool full, failed;
-        size_t spent = out->len - k.start + FRAME_BYTES + ids_bytes(ids, i, count);
+        bool failed;
+        spent = out->len - k.start + FRAME_BYTES + ids_bytes(ids, i, count);
         size_t left = k.budget > spent ? k.budget - spent : 1;
         if (view->pretty) left -= left / 4; /* indentation */
-        code = make_one(&k, ids[i], left, &full, &failed, err);
-        if (code || full) break;
+        code = make_one(&k, ids[i], left, &needed, &failed, err);
+        if (code || needed) break;
         separate(&k, &w);
         k.written += k.one.len > 0;
         k.errors += failed;
     }
-    if (!code && i < count && i == 0)
-        code = med_fail(err, MED_E_INVALID,
-            "max_tokens: %llu are too few for the first document and %zu ids",
-            (unsigned long long)params->max_tokens, count);
+    if (!code && needed && i == 0)
+        code = too_few(params->max_tokens, "the first document and the list of ids",
+            spent + needed + (view->pretty ? needed / 3 + 4 : 0), err);
     k.view = view;
     if (!code && media == MEDIA_JSON) end_json(&k, ids, i, count, &w);
+    if (!code && i < count && media == MEDIA_NDJSON) {
+        med_jw_object(&w);
+        rest_json(ids, i, count, &w);
+        med_jw_object_end(&w);
+        med_buf_putc(out, '\n');
+    }
     if (!code && i < count && (media == MEDIA_TEXT || media == MEDIA_MARKDOWN)) {
         med_buf_puts(out, "\n----\n\nLeft out by max_tokens:");
         for (size_t r = i; r < count; r++) {

@@ -65,11 +65,13 @@ class Fetch(WithServer):
                     answer = self.document(name, max_tokens=most, format=form)
                     self.assertEqual(answer.status, 200, answer.body)
                     self.assertLessEqual(len(answer.body) / 4, most, (name, form))
-                detail = self.problem(self.document(name, max_tokens=5, format=form),
-                                      "invalid-parameter", 400)["detail"]
-                needed = int(detail.rsplit(" ", 1)[1])
-                self.assertEqual(self.document(name, max_tokens=needed + 40, format=form).status,
-                                 200, detail)
+                for few in (1, 5, 50):
+                    detail = self.problem(self.document(name, max_tokens=few, format=form),
+                                          "invalid-parameter", 400)["detail"]
+                    needed = int(detail.rsplit(" ", 1)[1])
+                    answer = self.document(name, max_tokens=needed, format=form)
+                    self.assertEqual(answer.status, 200, (detail, answer.body))
+                    self.assertLessEqual(len(answer.body) / 4, needed, (name, form))
 
     def test_wrong_parameters_are_refused(self):
         for params in ({"window": 21}, {"window": "x"}, {"view": "x"}, {"start_byte": -1},
@@ -101,6 +103,27 @@ class Fetch(WithServer):
             self.assertIn("pmid:1: no document", shown)
             self.assertEqual(shown.count("\n----\n"), 2)
         self.problem(self.document(LONG, format="nbib"), "invalid-parameter", 400)
+
+    def test_what_a_budget_leaves_out_is_named(self):
+        ids = [PAPER, "pmid:1", LONG, 'a"\\\x01' * 20, LONG + "~1"]
+        for form in ("json", "ndjson", "text", "markdown"):
+            detail = self.problem(self.server.post("/v1/fetch", {
+                "ids": ids, "format": form, "max_tokens": 30}), "invalid-parameter", 400)["detail"]
+            needed = int(detail.rsplit(" ", 1)[1])
+            for most in (needed, needed + 30, 1200):
+                answer = self.server.post("/v1/fetch", {"ids": ids, "format": form,
+                                                        "max_tokens": most})
+                self.assertEqual(answer.status, 200, (detail, answer.body))
+                self.assertLessEqual(len(answer.body) / 4, most, form)
+                if form in ("text", "markdown"):
+                    self.assertIn(b"Left out by max_tokens: ", answer.body)
+                    continue
+                if form == "json":
+                    shown, rest = [d["id"] for d in answer.json["documents"]], answer.json["rest"]
+                else:
+                    *lines, last = map(json.loads, answer.body.splitlines())
+                    shown, rest = [line["id"] for line in lines], last["rest"]
+                self.assertEqual(shown + rest, ids)
 
     def test_sixty_four_at_once(self):
         ids = [f"{LONG}~{i % 5}" for i in range(60)] + ["pmid:1", PAPER, "~", "x"]
