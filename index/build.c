@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "index/data_folder.h"
 #include "index/update.h"
 
 #include <stdio.h>
@@ -294,11 +295,19 @@ static enum med_code publish(struct build *b, struct med_err *err)
     return MED_OK;
 }
 
+void build_discard(struct build *b)
+{
+    struct med_err ignored;
+    if (!b->lock) return;
+    enum med_code swept = sweep_unnamed(b->data, false, &ignored);
+    (void)swept; /* the next build does it */
+}
+
 static enum med_code build_anew(struct med_data *data, struct med_store *store,
     const struct med_build_options *options, struct med_build_report *ret_report,
     struct med_err *err)
 {
-    struct build b = {.data = data, .store = store, .fs = med_fs_posix(), .options = options};
+    struct build b = {.data = data, .store = store, .fs = data->fs, .options = options};
     uint64_t start = med_now_ns();
     enum med_code code = prepare(&b, err);
     uint64_t analyse_start = med_now_ns();
@@ -309,11 +318,7 @@ static enum med_code build_anew(struct med_data *data, struct med_store *store,
     if (!code) code = build_write_segment(&b, err);
     if (!code) code = make_dense(&b, err);
     if (!code) code = publish(&b, err);
-    if (code && b.segment_dir[0]) {
-        struct med_err ignored;
-        if (med_fs_remove_tree(b.fs, b.segment_dir, &ignored))
-            code = code; /* the next build sweeps it */
-    }
+    if (code) build_discard(&b);
     b.report.doc_count = b.report.analysed = b.doc_count;
     b.report.encoded = b.report.has_encoder ? b.report.chunk_count : 0;
     b.report.seconds.total = seconds_since(start);

@@ -75,6 +75,9 @@ int32_t build_reference_date(const struct build *b);
  * for the manifest; builds and updates alike. */
 enum med_code build_name_inputs(struct med_snapshot *snapshot, struct med_arena *arena,
     struct med_manifest *manifest, struct med_err *err) MED_CHECK;
+/* After a failure: removes the segments that no manifest names. Publishing may have failed after
+ * the commit point, and then the new generation needs its segment. Before build_release. */
+void build_discard(struct build *b);
 void build_release(struct build *b);
 
 /* Adds to lost[ordinal of a term] what `docs` (bit per document of the segment) contribute to its

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "index/data_folder.h"
 #include "index/gate.h"
 #include "index/works.h"
 
@@ -480,8 +481,7 @@ enum med_code med_update(struct med_data *data, struct med_store *store,
     const struct med_update_options *options, struct med_update_report *ret_report,
     struct med_err *err)
 {
-    struct update u = {
-        .b = {.data = data, .store = store, .fs = med_fs_posix()}, .options = options};
+    struct update u = {.b = {.data = data, .store = store, .fs = data->fs}, .options = options};
     uint64_t start = med_now_ns();
     med_buf_init(&u.overlay, OVERLAY_BYTES_MAX);
     enum med_code code = prepare(&u, err);
@@ -493,11 +493,7 @@ enum med_code med_update(struct med_data *data, struct med_store *store,
                options->merge != MED_UPDATE_MERGE_DUE;
     if (!code && any) code = update_merge(&u, err);
     if (!code && any) code = publish(&u, err);
-    if (code && u.b.segment_dir[0]) {
-        struct med_err ignored;
-        if (med_fs_remove_tree(u.b.fs, u.b.segment_dir, &ignored))
-            code = code; /* the next build sweeps it */
-    }
+    if (code) build_discard(&u.b);
     if (!code) describe(&u);
     if (!code && u.report.published) prune(&u);
     u.report.seconds.total = seconds_since(start);
