@@ -10,7 +10,7 @@
 #define ATTEMPTS_MAX 8
 #define FRAME_BYTES 400 /* of an answer with several documents, its last ids not counted */
 
-static enum med_code load(const struct fetch_source *source, struct med_str id,
+enum med_code fetch_load(const struct fetch_source *source, struct med_str id,
     struct med_arena *arena, struct med_fetched **ret_fetched, struct med_err *err)
 {
     if (!med_utf8_valid(id.ptr, id.len))
@@ -21,55 +21,65 @@ static enum med_code load(const struct fetch_source *source, struct med_str id,
     return code;
 }
 
-static void render(enum media media, const struct view *view, const struct med_fetched *f,
-    const struct selection *s, struct med_buf *out)
+struct form {
+    enum media media;
+    struct view view;
+};
+
+static void render(void *ctx, const struct med_fetched *f, const struct selection *s, bool brief,
+    struct med_buf *out)
 {
-    if (media == MEDIA_MARKDOWN) {
+    struct form *form = ctx;
+    struct view *view = &form->view;
+    view->brief = brief;
+    if (form->media == MEDIA_MARKDOWN) {
         document_markdown(view, f, s, out);
-    } else if (media == MEDIA_TEXT) {
+    } else if (form->media == MEDIA_TEXT) {
         document_text(view, f, s, out);
     } else {
-        struct med_jw w = med_jw_of(out, view->pretty && media == MEDIA_JSON);
+        struct med_jw w = med_jw_of(out, view->pretty && form->media == MEDIA_JSON);
         document_json(view, f, s, &w);
-        if (media == MEDIA_NDJSON) med_buf_putc(out, '\n');
+        if (form->media == MEDIA_NDJSON) med_buf_putc(out, '\n');
     }
 }
 
-/* The document within a budget of bytes (0 = none): first without its lists, then with less text,
- * down to a piece that is worth showing. *ret_needed: where that is too much, its size. */
-static enum med_code write_fitted(enum media media, const struct view *given,
-    const struct fetch_params *params, const struct med_fetched *f, size_t budget,
-    struct med_arena *arena, struct med_buf *out, size_t *ret_needed, struct med_err *err)
+enum med_code fetch_fitted(const struct med_fetched *f, const struct fetch_params *params,
+    size_t budget, fetch_render_fn write, void *ctx, struct med_arena *arena, struct med_buf *out,
+    size_t *ret_needed, struct med_err *err)
 {
-    struct view view = *given;
     struct fetch_params part = *params;
     struct selection s;
     size_t mark = out->len;
-    view.outline = params->outline;
-    if (budget) part.max_tokens = budget / MED_BYTES_PER_TOKEN + 1;
+    part.max_tokens = budget ? budget / MED_BYTES_PER_TOKEN + 1 : 0;
     *ret_needed = 0;
     for (int attempt = 0;; attempt++) {
         if (budget && part.max_tokens < TEXT_TOKENS_MIN) part.max_tokens = TEXT_TOKENS_MIN;
         enum med_code code = document_select(f, &part, arena, &s, err);
         if (code) return code;
-        render(media, &view, f, &s, out);
+        write(ctx, f, &s, attempt > 0 && !part.outline, out);
         size_t size = out->len - mark;
         if (!budget || size <= budget || out->code) return med_buf_status(out, err);
         out->len = mark;
         size_t over = size - budget;
-        if (attempt == 0 && media <= MEDIA_NDJSON && !view.outline) {
-            view.brief = true;
-        } else if (part.max_tokens > TEXT_TOKENS_MIN && !view.outline) {
-            bool worth = attempt < ATTEMPTS_MAX && s.text.len > over;
-            part.max_tokens = worth ? (s.text.len - over) / MED_BYTES_PER_TOKEN : 0;
-        } else {
+        if (attempt > 0 && (part.outline || part.max_tokens == TEXT_TOKENS_MIN)) {
             *ret_needed = size;
             return MED_OK;
         }
+        bool worth = attempt < ATTEMPTS_MAX && s.text.len > over;
+        if (attempt > 0) part.max_tokens = worth ? (s.text.len - over) / MED_BYTES_PER_TOKEN : 0;
     }
 }
 
-static enum med_code too_few(
+static enum med_code write_fitted(enum media media, const struct view *view,
+    const struct fetch_params *params, const struct med_fetched *f, size_t budget,
+    struct med_arena *arena, struct med_buf *out, size_t *ret_needed, struct med_err *err)
+{
+    struct form form = {.media = media, .view = *view};
+    form.view.outline = params->outline;
+    return fetch_fitted(f, params, budget, render, &form, arena, out, ret_needed, err);
+}
+
+enum med_code fetch_too_few(
     uint64_t tokens, const char *what, size_t needed_bytes, struct med_err *err)
 {
     return med_fail(err, MED_E_INVALID,
@@ -103,7 +113,7 @@ enum med_code fetch_one(enum media media, const struct fetch_source *source,
     size_t budget = (size_t)params->max_tokens * MED_BYTES_PER_TOKEN, mark = out->len;
     size_t needed;
     enum med_code code = check_form(media, params, err);
-    if (!code) code = load(source, id, arena, &f, err);
+    if (!code) code = fetch_load(source, id, arena, &f, err);
     if (code) return code;
     if (MEDIA_CITATIONS & MEDIA_BIT(media)) {
         citation_begin(media, out);
@@ -116,7 +126,7 @@ enum med_code fetch_one(enum media media, const struct fetch_source *source,
     }
     if (budget) budget--; /* the line's end */
     code = write_fitted(media, view, params, f, budget, arena, out, &needed, err);
-    if (!code && needed) return too_few(params->max_tokens, "this document", needed + 1, err);
+    if (!code && needed) return fetch_too_few(params->max_tokens, "this document", needed + 1, err);
     if (!code && media == MEDIA_JSON) med_buf_putc(out, '\n');
     return code;
 }
@@ -171,7 +181,7 @@ static enum med_code make_one(struct fetcher *k, struct med_str id, size_t left,
     med_buf_reset(&k->one);
     *ret_needed = 0;
     *ret_error = false;
-    enum med_code code = load(k->source, id, k->arena, &f, &one);
+    enum med_code code = fetch_load(k->source, id, k->arena, &f, &one);
     if (!code && MEDIA_CITATIONS & MEDIA_BIT(k->media)) {
         write_citation(k->media, k->view, f, k->written, true, &k->one);
     } else if (!code) {
@@ -275,7 +285,7 @@ enum med_code fetch_many(enum media media, const struct fetch_source *source,
         k.errors += failed;
     }
     if (!code && needed && i == 0)
-        code = too_few(params->max_tokens, "the first document and the list of ids",
+        code = fetch_too_few(params->max_tokens, "the first document and the list of ids",
             spent + needed + (view->pretty ? needed / 3 + 4 : 0), err);
     k.view = view;
     if (!code && media == MEDIA_JSON) end_json(&k, ids, i, count, &w);

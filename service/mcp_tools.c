@@ -1,7 +1,6 @@
 /* The tools and resources of MCP: arguments in, the shapes of api-spec/mcp-tools.json out. */
 #include "common/clock.h"
 #include "common/limits.h"
-#include "common/unicode.h"
 #include "service/gate.h"
 #include "service/mcp.h"
 #include "service/problem.h"
@@ -261,27 +260,29 @@ static enum med_code read_sections(
 }
 
 static enum med_code read_fetch(const struct med_json *arguments, struct fetch_params *params,
-    struct med_str *ret_id, struct med_err *err)
+    struct med_arena *arena, struct med_str *ret_id, struct med_err *err)
 {
-    static const char *const known[] = {"id", "sections", "max_tokens"};
-    long long n = TOKENS_DEFAULT;
+    static const char *const known[] = {
+        "id", "sections", "window", "view", "start_byte", "max_tokens"};
+    long long n;
     enum med_code code = MED_OK;
     *ret_id = (struct med_str){0};
+    params->max_tokens = TOKENS_DEFAULT;
     for (const struct med_json *m = med_json_first(arguments); m && !code; m = med_json_next(m)) {
         struct med_str name = med_str_of(med_json_key(m));
-        if (med_str_eq(name, MED_STR("id"))) {
+        if (!is_one_of(name, known, COUNT(known))) {
+            code = unknown_argument(name, known, COUNT(known), err);
+        } else if (med_str_eq(name, MED_STR("id"))) {
             code = text_argument(m, ret_id, err);
         } else if (med_str_eq(name, MED_STR("sections"))) {
             code = read_sections(m, params, err);
-        } else if (med_str_eq(name, MED_STR("max_tokens"))) {
-            code = whole_argument(m, TOKENS_MAX, &n, err);
         } else {
-            code = unknown_argument(name, known, COUNT(known), err);
+            if (med_str_eq(name, MED_STR("max_tokens")))
+                code = whole_argument(m, TOKENS_MAX, &n, err);
+            if (!code) code = fetch_params_member(params, m, arena, err);
         }
     }
-    if (!code && ret_id->len == 0) code = no_id(err);
-    params->max_tokens = (uint64_t)n;
-    return code;
+    return !code && ret_id->len == 0 ? no_id(err) : code;
 }
 
 static void section_paths(const struct med_fetched *f, struct med_jw *w)
@@ -295,7 +296,7 @@ static void section_paths(const struct med_fetched *f, struct med_jw *w)
 }
 
 static void metadata_json(
-    const struct med_fetched *f, const struct selection *selection, struct med_jw *w)
+    const struct med_fetched *f, const struct selection *selection, bool brief, struct med_jw *w)
 {
     const struct med_doc *doc = f->doc;
     med_jw_object(w);
@@ -318,51 +319,59 @@ static void metadata_json(
     for (size_t i = 0; i < f->also_count; i++) med_jw_str(w, f->also[i]);
     med_jw_array_end(w);
     links_json(f->links, f->link_count, w);
-    section_paths(f, w);
+    if (!brief) section_paths(f, w);
     med_jw_kint(w, "passages", (long long)f->chunk_count);
     med_jw_object_end(w);
 }
 
 static enum med_code load(struct mcp_engine *engine, struct med_str id,
-    const struct fetch_params *params, struct med_fetched **ret_fetched,
-    struct selection *ret_selection, struct med_err *err)
+    struct med_fetched **ret_fetched, struct med_err *err)
 {
     if (!engine->source.store) return med_fail(err, MED_E_NO_INDEX, "nothing can be read yet");
-    if (!med_utf8_valid(id.ptr, id.len))
-        return med_fail(err, MED_E_INVALID, "the id is not valid UTF-8");
-    enum med_code code = med_fetch(engine->source.store, engine->source.index,
-        engine->source.sources, id, engine->arena, ret_fetched, err);
-    if (!code) audit_id(engine->source.ids, id);
-    return code ? code : document_select(*ret_fetched, params, engine->arena, ret_selection, err);
+    return fetch_load(&engine->source, id, engine->arena, ret_fetched, err);
 }
 
-static enum med_code fetch(struct mcp_engine *engine, const struct med_json *arguments,
-    struct med_buf *out, struct med_err *err)
+/* The outline is a text too: OpenAI's shape has no other place that a model surely reads. */
+static void fetched_json(void *ctx, const struct med_fetched *f, const struct selection *selection,
+    bool brief, struct med_buf *out)
 {
-    struct fetch_params params = {0};
-    struct med_fetched *f;
-    struct selection selection;
-    struct med_buf text;
-    struct med_str id;
-    enum med_code code = read_fetch(arguments, &params, &id, err);
-    if (!code) code = load(engine, id, &params, &f, &selection, err);
-    if (code) return code;
+    const struct view *view = ctx;
     struct med_jw w = med_jw_of(out, false);
+    struct med_buf text;
     med_buf_init(&text, MED_MIB);
     med_jw_object(&w);
     med_buf_append_str(&text, f->doc->id);
     if (f->is_chunk) med_buf_printf(&text, "~%u", f->chunk);
     med_jw_kstr(&w, "id", med_buf_str(&text));
     med_jw_kstr(&w, "title", f->doc->title);
-    med_jw_kstr(&w, "text", selection.text);
     med_buf_reset(&text);
-    document_url(&engine->view, f->doc->url, f->doc->id, &text);
+    if (view->outline) document_markdown(view, f, selection, &text);
+    med_jw_kstr(&w, "text", view->outline ? med_buf_str(&text) : selection->text);
+    med_buf_reset(&text);
+    document_url(view, f->doc->url, f->doc->id, &text);
     med_jw_kstr(&w, "url", med_buf_str(&text));
     med_jw_key(&w, "metadata");
-    metadata_json(f, &selection, &w);
+    metadata_json(f, selection, brief || view->outline, &w);
     med_jw_object_end(&w);
     med_buf_free(&text);
-    return MED_OK;
+}
+
+static enum med_code fetch(struct mcp_engine *engine, const struct med_json *arguments,
+    struct med_buf *out, struct med_err *err)
+{
+    struct fetch_params params = {0};
+    struct view view = engine->view;
+    struct med_fetched *f;
+    struct med_str id;
+    size_t needed = 0;
+    enum med_code code = read_fetch(arguments, &params, engine->arena, &id, err);
+    if (!code) code = load(engine, id, &f, err);
+    view.outline = params.outline;
+    if (!code)
+        code = fetch_fitted(f, &params, (size_t)params.max_tokens * MED_BYTES_PER_TOKEN,
+            fetched_json, &view, engine->arena, out, &needed, err);
+    if (!code && needed) return fetch_too_few(params.max_tokens, "this document", needed, err);
+    return code;
 }
 
 /* --- tools/call --- */
@@ -468,7 +477,8 @@ enum med_code mcp_resource_read(struct mcp_engine *engine, struct med_str uri,
         if ((unsigned char)id.ptr[i] < ' ')
             return med_fail(err, MED_E_INVALID, "a control character in the URI");
     }
-    enum med_code code = load(engine, id, &params, &f, &selection, err);
+    enum med_code code = load(engine, id, &f, err);
+    if (!code) code = document_select(f, &params, engine->arena, &selection, err);
     if (!code) document_markdown(&engine->view, f, &selection, out);
     note_failure(engine, code);
     return code;

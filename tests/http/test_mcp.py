@@ -367,7 +367,8 @@ class Tools(Http):
                                 "type": ["Journal Article"], "mesh": ["Gout", "Aged"],
                                 "journal": ["Gut"], "language": ["eng"],
                                 "retracted": "exclude", "has_abstract": True},
-                    "id": "pmid:990000101", "sections": ["abstract"], "max_tokens": 500}
+                    "id": "pmid:990000101", "sections": ["abstract"], "max_tokens": 500,
+                    "window": 1, "view": "outline", "start_byte": 1}
         for tool in SPEC["tools"]:
             properties = tool["inputSchema"]["properties"]
             required = {k: examples[k] for k in tool["inputSchema"]["required"]}
@@ -493,13 +494,41 @@ class Tools(Http):
 
     def test_a_budget_cuts_and_says_where_to_go_on(self):
         guideline = "guideline:asthma-reliever-therapy"
-        cut = self.call("fetch", {"id": guideline, "max_tokens": 100})
-        self.assertTrue(cut["metadata"]["truncated"])
-        self.assertLessEqual(len(cut["text"]), 400)
-        self.assertTrue(self.call("fetch", {"id": cut["metadata"]["continue_at"]})["text"])
-        heading = cut["metadata"]["sections"][-1]
-        part = self.call("fetch", {"id": guideline, "sections": [heading]})
-        self.assertFalse(part["metadata"]["truncated"])
+        whole = self.call("fetch", {"id": guideline})
+        for most in (400, 700):
+            words, start = [], 0
+            while True:
+                result = self.ask("tools/call", {"name": "fetch", "arguments": {
+                    "id": guideline, "max_tokens": most, "start_byte": start}})
+                self.assertLessEqual(len(result["content"][0]["text"].encode()) / 4, most)
+                answer = result["structuredContent"]
+                words += answer["text"].split()
+                if not answer["metadata"]["truncated"]:
+                    break
+                self.assertGreater(answer["metadata"]["next_start_byte"], start)
+                start = answer["metadata"]["next_start_byte"]
+            self.assertEqual(words, whole["text"].split())
+        self.assertTrue(self.call("fetch", {"id": whole["id"], "sections": [
+            whole["metadata"]["sections"][-1]]})["text"])
+        needed = int(self.call("fetch", {"id": guideline, "max_tokens": 9}).split("at least ")[1]
+                     .split(".")[0])
+        self.assertTrue(self.call("fetch", {"id": guideline, "max_tokens": needed})["text"])
+
+    def test_an_outline_and_the_neighbours_of_a_passage(self):
+        guideline = "guideline:asthma-reliever-therapy"
+        whole = self.call("fetch", {"id": guideline})
+        outline = self.call("fetch", {"id": guideline, "view": "outline"})
+        self.assertLess(len(outline["text"]), len(whole["text"]) / 3)
+        for path in whole["metadata"]["sections"]:
+            self.assertIn(path.split(" > ")[-1], outline["text"])
+        self.assertIn("~2", outline["text"])
+        texts = [self.call("fetch", {"id": f"{guideline}~{n}"})["text"] for n in (1, 2, 3)]
+        three = self.call("fetch", {"id": f"{guideline}~2", "window": 1})
+        self.assertTrue(three["text"].startswith(texts[0]))
+        self.assertIn(texts[1], three["text"])
+        self.assertTrue(three["text"].endswith(texts[2]))
+        for wrong in ({"window": 21}, {"window": "1"}, {"view": "x"}, {"start_byte": 10 ** 7}):
+            self.assertTrue(self.call("fetch", {"id": guideline, **wrong}).startswith("fetch: "))
 
     def test_resources_that_do_not_exist(self):
         uri = "medicus://document/pmid:1"
@@ -689,7 +718,8 @@ class Stdio(unittest.TestCase):
                   {"a": {}}, "pmid:990000101", "search", MODERN, "9" * 300, ["x"] * 40)
         tools = (("search", {"query": "gout", "limit": 2, "filters": {"year": "2010..",
                                                                       "mesh": ["Gout"]}}),
-                 ("fetch", {"id": "pmid:990000101", "sections": ["abstract"], "max_tokens": 50}),
+                 ("fetch", {"id": "pmid:990000101", "sections": ["abstract"],
+                            "max_tokens": 500, "window": 1, "view": "text", "start_byte": 0}),
                  ("similar", {"id": "pmid:990000101", "filters": {"retracted": "only"}}),
                  ("terms", {"query": "SGLT2", "limit": 1}))
         requests = [("tools/call", {"name": n, "arguments": a}) for n, a in tools] + [
