@@ -10,7 +10,8 @@ struct view {
     struct med_str public_url; /* without a slash at its end */
     struct med_str similar_to; /* id of the document that the answer is about, or empty */
     bool pretty;
-    bool color; /* text on a terminal */
+    bool color;   /* text on a terminal */
+    bool limited; /* the caller sees some sources only: input files' names are not told */
     /* Set by answer_write: how a reader goes on. */
     char next_cursor[CURSOR_TEXT_MAX + 1]; /* empty: these were the last results */
     size_t held_back;                      /* results that max_tokens left out */
@@ -102,8 +103,8 @@ void document_markdown(const struct view *view, const struct med_fetched *fetche
 enum med_code text_cut(struct med_str s, size_t bytes_max, struct med_arena *arena, size_t *ret_cut,
     struct med_err *err) MED_CHECK;
 /* Keys "generation", "index_date", "last_input", "last_update". */
-void meta_json(const struct med_manifest *manifest, struct med_jw *w);
-void meta_text(const struct med_manifest *manifest, struct med_buf *out);
+void meta_json(const struct view *view, const struct med_manifest *manifest, struct med_jw *w);
+void meta_text(const struct view *view, const struct med_manifest *manifest, struct med_buf *out);
 void percent_encode(struct med_str s, struct med_buf *out); /* all but unreserved characters */
 /* The document's own address, or the server's for it. */
 void document_url(

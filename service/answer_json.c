@@ -190,7 +190,7 @@ void answer_json(const struct view *view, const struct search_params *params,
     else
         med_jw_kstr(&w, "query", params->request.query);
     med_jw_kcstr(&w, "mode", med_mode_name(ranking->mode));
-    meta_json(manifest, &w);
+    meta_json(view, manifest, &w);
     med_jw_kint(&w, "total", (long long)ranking->total);
     med_jw_kcstr(&w, "total_relation", ranking->total_exact ? "eq" : "gte");
     if (ranking->suggestion.len) med_jw_kstr(&w, "suggestion", ranking->suggestion);

@@ -52,23 +52,24 @@ void document_url(
     percent_encode(id, out);
 }
 
-void meta_json(const struct med_manifest *manifest, struct med_jw *w)
+void meta_json(const struct view *view, const struct med_manifest *manifest, struct med_jw *w)
 {
     char date[MED_TIME_TEXT_LEN + 1];
     med_time_text(manifest->created_unix_s, date);
     med_jw_kint(w, "generation", (long long)manifest->number);
     med_jw_kcstr(w, "index_date", date);
-    if (manifest->last_input.len) med_jw_kstr(w, "last_input", manifest->last_input);
+    if (manifest->last_input.len && !view->limited)
+        med_jw_kstr(w, "last_input", manifest->last_input);
     if (manifest->last_update.len) med_jw_kstr(w, "last_update", manifest->last_update);
 }
 
-void meta_text(const struct med_manifest *manifest, struct med_buf *out)
+void meta_text(const struct view *view, const struct med_manifest *manifest, struct med_buf *out)
 {
     char date[MED_TIME_TEXT_LEN + 1];
     med_time_text(manifest->created_unix_s, date);
     med_buf_printf(out, "generation %llu of %s", (unsigned long long)manifest->number, date);
     struct med_str last = manifest->last_update.len ? manifest->last_update : manifest->last_input;
-    if (last.len) med_buf_printf(out, ", up to " MED_STR_FMT, MED_STR_ARG(last));
+    if (last.len && !view->limited) med_buf_printf(out, ", up to " MED_STR_FMT, MED_STR_ARG(last));
 }
 
 void flags_json(uint32_t flags, struct med_jw *w)

@@ -117,7 +117,7 @@ static void footer(const struct view *view, const struct search_params *params,
         med_buf_printf(out, "%u to %zu of %s%llu, %s, ", params->request.offset + 1,
             params->request.offset + answer->count, ranking->total_exact ? "" : "at least ",
             (unsigned long long)ranking->total, med_mode_name(ranking->mode));
-    meta_text(manifest, out);
+    meta_text(view, manifest, out);
     med_buf_putc(out, '\n');
     if (view->cut) med_buf_puts(out, "The last text is cut; fetch its id for all of it.\n");
     if (view->held_back)

@@ -177,7 +177,7 @@ void document_json(const struct view *view, const struct med_fetched *f, const s
         med_jw_kcstr(w, "notice",
             "this passage is of the version that was indexed; the document has a newer one, which "
             "the next update of the index takes in");
-    if (view->manifest) meta_json(view->manifest, w);
+    if (view->manifest) meta_json(view, view->manifest, w);
     med_jw_key(w, "year");
     if (doc->date.year)
         med_jw_uint(w, doc->date.year);

@@ -233,7 +233,7 @@ static void end_json(
 {
     med_jw_array_end(w);
     rest_json(ids, done, count, w);
-    if (k->view->manifest) meta_json(k->view->manifest, w);
+    if (k->view->manifest) meta_json(k->view, k->view->manifest, w);
     med_jw_object_end(w);
     med_buf_putc(k->out, '\n');
 }

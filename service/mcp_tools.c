@@ -430,7 +430,7 @@ void mcp_tool_call(struct mcp_engine *engine, enum mcp_tool tool, const struct m
 /* --- resources --- */
 
 /* What a client may tell its user before the first search; to who may see some sources only, not
- * how much there is of all. */
+ * how much there is of all, nor what files are called. */
 static enum med_code library_json(
     const struct mcp_engine *engine, struct med_buf *out, struct med_err *err)
 {
@@ -446,10 +446,10 @@ static enum med_code library_json(
     if (engine->source.sources == 0) {
         med_jw_kint(&w, "documents", (long long)m->doc_count);
         med_jw_kint(&w, "passages", (long long)passages);
+        med_jw_kstr(&w, "last_input", m->last_input);
     }
     med_jw_kint(&w, "generation", (long long)m->number);
     med_jw_kcstr(&w, "index_date", date);
-    med_jw_kstr(&w, "last_input", m->last_input);
     med_jw_kbool(&w, "terms", med_terms_any(index));
     med_jw_object_end(&w);
     return MED_OK;

@@ -13,7 +13,7 @@ struct batch {
     const struct med_json *body;
     const struct med_json *queries;
     size_t count;
-    bool pretty;
+    struct view view;
     uint64_t max_tokens; /* of all answers together; 0 = none */
     struct med_buf answer;
 };
@@ -84,7 +84,7 @@ static void answer_one(
     struct search_params params;
     struct med_err err = {0};
     struct med_answer *answer;
-    struct view view = {.public_url = b->server->public_url, .pretty = b->pretty};
+    struct view view = b->view;
     const struct med_manifest *manifest = med_index_manifest(served->index);
     med_arena_reset(b->worker->arena);
     med_buf_reset(&b->answer);
@@ -107,7 +107,7 @@ static void answer_one(
     }
     if (!code) return;
     med_buf_reset(&b->answer);
-    struct med_jw w = med_jw_of(&b->answer, b->pretty);
+    struct med_jw w = med_jw_of(&b->answer, b->view.pretty);
     med_jw_object(&w);
     med_jw_key(&w, "error");
     problem_json(problem, err.text, NULL, &w);
@@ -116,10 +116,10 @@ static void answer_one(
 
 static void answer_all(struct batch *b, const struct served *served, struct med_buf *out)
 {
-    struct med_jw w = med_jw_of(out, b->pretty);
+    struct med_jw w = med_jw_of(out, b->view.pretty);
     size_t done = 0, budget = (size_t)b->max_tokens * MED_BYTES_PER_TOKEN;
     med_jw_object(&w);
-    meta_json(med_index_manifest(served->index), &w);
+    meta_json(&b->view, med_index_manifest(served->index), &w);
     med_jw_key(&w, "answers");
     med_jw_array(&w);
     for (const struct med_json *q = med_json_first(b->queries); q; q = med_json_next(q), done++) {
@@ -140,7 +140,9 @@ void search_batch(struct server *server, struct worker_state *worker, const stru
         .worker = worker,
         .body = body,
         .queries = med_json_get(body, "queries"),
-        .pretty = pretty};
+        .view = {.public_url = server->public_url,
+            .pretty = pretty,
+            .limited = r->caller.source_mask != 0}};
     struct med_err err = {0};
     struct served served;
     enum media media;

@@ -64,6 +64,7 @@ void route_document(struct server *server, struct worker_state *worker,
     if (!acquire_or_answer(server, request, 0, &served, response)) return;
     struct view view = {.public_url = server->public_url,
         .pretty = d.pretty,
+        .limited = request->caller.source_mask != 0,
         .manifest = med_index_manifest(served.index)};
     struct fetch_source source = {.store = served.store,
         .index = served.index,
@@ -181,6 +182,7 @@ static void fetch(struct server *server, struct worker_state *worker,
         .ids = &worker->ids};
     struct view view = {.public_url = server->public_url,
         .pretty = pretty,
+        .limited = request->caller.source_mask != 0,
         .manifest = med_index_manifest(served.index)};
     enum media media = form_of(request, &f->params);
     enum med_code code = fetch_many(media, &source, &view, &f->params, f->ids, f->id_count,

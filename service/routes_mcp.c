@@ -39,7 +39,7 @@ void route_mcp(struct server *server, struct worker_state *worker,
             .ids = &worker->ids},
         .searcher = worker->searcher,
         .arena = worker->arena,
-        .view = {.public_url = server->public_url},
+        .view = {.public_url = server->public_url, .limited = request->caller.source_mask != 0},
         .searched = searched,
         .ctx = server};
     headers.version = header(request, "MCP-Protocol-Version", &headers.repeated);

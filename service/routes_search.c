@@ -197,7 +197,8 @@ void route_search(struct server *server, struct worker_state *worker,
 {
     struct search_params params;
     struct med_json *body = NULL;
-    struct view view = {.public_url = server->public_url};
+    struct view view = {
+        .public_url = server->public_url, .limited = request->caller.source_mask != 0};
     struct served served;
     if (read_params(request, worker->arena, &params, &body, &view.pretty, response)) {
         if (body && med_json_get(body, "queries")) {

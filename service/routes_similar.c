@@ -40,7 +40,8 @@ void route_similar(struct server *server, struct worker_state *worker,
     struct med_answer *answer;
     struct served served;
     struct med_str id;
-    struct view view = {.public_url = server->public_url};
+    struct view view = {
+        .public_url = server->public_url, .limited = request->caller.source_mask != 0};
     enum med_code code = read_similar(request, worker->arena, &params, &id, &view.pretty, &err);
     if (code) {
         err.code = code;

@@ -320,6 +320,26 @@ class Serving(unittest.TestCase):
                     self.assertEqual({r["source"] for r in result["structuredContent"]["results"]},
                                      {"guideline"})
 
+    def test_a_key_that_is_limited_to_sources_learns_no_name_of_a_file(self):
+        name = run_json("info", "--data", self.data, "--json")["index"]["last_input"].encode()
+        everything = bearer(add_key(self.data, "everything"))
+        some = bearer(add_key(self.data, "some", "--source", "pubmed"))
+        tool = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "name": "search", "arguments": {"query": "asthma"}}}
+        library = {"jsonrpc": "2.0", "id": 1, "method": "resources/read",
+                   "params": {"uri": "medicus://library"}}
+        with Server(self.data) as server:
+            for ask in (lambda key: server.get("/v1/search?q=asthma", **key),
+                        lambda key: server.get("/v1/search?q=asthma&format=text", **key),
+                        lambda key: server.get("/v1/documents/pmid:990000101", **key),
+                        lambda key: server.get("/v1/documents/pmid:990000101/similar", **key),
+                        lambda key: server.post("/v1/fetch", {"ids": ["pmid:990000101"]}, **key),
+                        lambda key: server.post("/v1/search", {"queries": [{"query": "a"}]}, **key),
+                        lambda key: server.post("/mcp", tool, **key),
+                        lambda key: server.post("/mcp", library, **key)):
+                self.assertIn(name, ask(everything).body)
+                self.assertNotIn(name, ask(some).body)
+
     def test_rates_of_keys(self):
         slow, free = add_key(self.data, "slow", "--rate", "3/h"), add_key(self.data, "free")
         with Server(self.data) as server:
