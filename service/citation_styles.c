@@ -282,7 +282,7 @@ static void short_pages(struct med_str text, struct med_buf *out)
 
 static void journal_part(const struct med_doc *doc, struct med_buf *out)
 {
-    bool shown = doc->journal.volume.len || doc->journal.issue.len || doc->journal.pages.len;
+    bool numbered = doc->journal.volume.len || doc->journal.issue.len;
     struct med_str name = doc->journal.iso_abbreviation;
     for (size_t i = 0; i < name.len; i++) { /* the NLM writes abbreviations without stops */
         if (name.ptr[i] == ' ')
@@ -300,7 +300,7 @@ static void journal_part(const struct med_doc *doc, struct med_buf *out)
             med_buf_printf(out, " %s", citation_months[doc->date.month]);
         if (doc->date.month && doc->date.day) med_buf_printf(out, " %u", doc->date.day);
     }
-    if (shown && doc->date.year) med_buf_putc(out, ';');
+    if (numbered && doc->date.year) med_buf_putc(out, ';');
     citation_line(doc->journal.volume, out);
     if (doc->journal.issue.len) {
         med_buf_putc(out, '(');
@@ -311,7 +311,7 @@ static void journal_part(const struct med_doc *doc, struct med_buf *out)
         med_buf_putc(out, ':');
         short_pages(doc->journal.pages, out);
     }
-    if (shown || doc->date.year) med_buf_puts(out, ". ");
+    if (numbered || doc->journal.pages.len || doc->date.year) med_buf_puts(out, ". ");
 }
 
 static void named(struct med_buf *out, const char *name, struct med_str value)

@@ -24,7 +24,10 @@ Version="1">990009901</PMID><Article><Journal><ISSN IssnType="Print">0000-0001</
 Status="MEDLINE"><PMID Version="1">990009902</PMID><Article><Journal><Title>Undated</Title>
 </Journal><ArticleTitle>Quaint zymurgy without a date or authors.</ArticleTitle></Article>
 </MedlineCitation>
-</PubmedArticle></PubmedArticleSet>"""
+</PubmedArticle><PubmedArticle><MedlineCitation Status="MEDLINE"><PMID Version="1">990009903</PMID>
+<Article><Journal><JournalIssue><PubDate><Year>2019</Year><Month>Nov</Month></PubDate></JournalIssue>
+<Title>Pages</Title></Journal><ArticleTitle>Pages alone.</ArticleTitle><Pagination><MedlinePgn>12-19
+</MedlinePgn></Pagination></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"""
 
 
 class Citations(unittest.TestCase):
@@ -117,6 +120,11 @@ class Citations(unittest.TestCase):
         self.assertIn("van der Bérg AM, O'Neill-Łoś S; Heart and Lung Group, Ünion. " + TITLE,
                       line)
         self.assertIn("J Odd Even. 2020 Nov 5;12(3 Suppl):1123-9. doi: 10.5555/odd_(1)<2>.", line)
+
+    def test_vancouver_without_a_volume(self):
+        answer = self.server.get("/v1/documents/pmid:990009903?format=vancouver")
+        self.assertEqual(answer.body.decode().split(". ", 1)[-1],
+                         "Pages. 2019 Nov:12-9. PMID: 990009903.\n")
 
     def test_vancouver_is_what_a_citation_processor_makes(self):
         answer = self.server.get("/v1/export?q=source:pubmed&format=csl-json").body
