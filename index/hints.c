@@ -13,8 +13,9 @@ enum part {
     PART_JOURNAL,
     PART_LANGUAGE,
     PART_MESH,
-    PART_FLAGS_ALL,
-    PART_FLAGS_NONE,
+    PART_RETRACTED_ONLY,
+    PART_HAS_ABSTRACT,
+    PART_EXCLUDE_RETRACTED,
     PART_COUNT
 };
 
@@ -45,6 +46,13 @@ static bool clear_mask(uint32_t *mask)
     return any;
 }
 
+static bool clear_flag(uint32_t *flags, uint32_t flag)
+{
+    bool any = *flags & flag;
+    *flags &= ~flag;
+    return any;
+}
+
 static bool leave_out(enum part part, struct med_search_filter *f)
 {
     switch (part) {
@@ -58,8 +66,9 @@ static bool leave_out(enum part part, struct med_search_filter *f)
     case PART_JOURNAL: return clear_list(&f->journals);
     case PART_LANGUAGE: return clear_list(&f->languages);
     case PART_MESH: return clear_list(&f->mesh);
-    case PART_FLAGS_ALL: return clear_mask(&f->flags_all);
-    case PART_FLAGS_NONE: return clear_mask(&f->flags_none);
+    case PART_RETRACTED_ONLY: return clear_flag(&f->flags_all, MED_FLAG_RETRACTED);
+    case PART_HAS_ABSTRACT: return clear_flag(&f->flags_all, MED_FLAG_HAS_ABSTRACT);
+    case PART_EXCLUDE_RETRACTED: return clear_flag(&f->flags_none, MED_FLAG_RETRACTED);
     case PART_COUNT: break;
     }
     return false;
@@ -107,11 +116,9 @@ static void describe(enum part part, const struct med_search_filter *f, struct m
     case PART_JOURNAL: list_text("journal", &f->journals, out); break;
     case PART_LANGUAGE: list_text("language", &f->languages, out); break;
     case PART_MESH: list_text("mesh", &f->mesh, out); break;
-    case PART_FLAGS_ALL:
-        med_buf_puts(
-            out, f->flags_all & MED_FLAG_RETRACTED ? "retracted:only" : "has_abstract:true");
-        break;
-    case PART_FLAGS_NONE: med_buf_puts(out, "exclude_retracted"); break;
+    case PART_RETRACTED_ONLY: med_buf_puts(out, "retracted:only"); break;
+    case PART_HAS_ABSTRACT: med_buf_puts(out, "has_abstract:true"); break;
+    case PART_EXCLUDE_RETRACTED: med_buf_puts(out, "exclude_retracted"); break;
     case PART_COUNT: break;
     }
 }

@@ -110,6 +110,13 @@ class Notices(WithServer):
         self.assertEqual(answer["notices"],
                          [f"0 results with these filters; {total} without any of them"])
 
+    def test_one_flag_is_left_out_and_the_other_stays(self):
+        answer = self.server.search("asthma", mode="lexical", retracted="only",
+                                    has_abstract="true").json
+        total = self.count(query="asthma", mode="lexical", has_abstract="true")
+        self.assertLess(total, self.count(query="asthma", mode="lexical"))
+        self.assertEqual(answer["notices"], [f"0 results with retracted:only; {total} without it"])
+
     def test_parts_of_the_query_are_named_too(self):
         answer = self.server.search("asthma AND zebrafish").json
         self.assertIn(f'0 results with "zebrafish"; {self.count(query="asthma AND asthma")} '
