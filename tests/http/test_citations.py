@@ -26,7 +26,8 @@ Status="MEDLINE"><PMID Version="1">990009902</PMID><Article><Journal><Title>Unda
 </MedlineCitation>
 </PubmedArticle><PubmedArticle><MedlineCitation Status="MEDLINE"><PMID Version="1">990009903</PMID>
 <Article><Journal><JournalIssue><PubDate><Year>2019</Year><Month>Nov</Month></PubDate>
-</JournalIssue><Title>Pages</Title></Journal><ArticleTitle>Pages alone.</ArticleTitle><Pagination><MedlinePgn>12-19
+</JournalIssue><Title>Pages</Title></Journal><ArticleTitle>Pages alone.</ArticleTitle>
+<Pagination><MedlinePgn>12-19
 </MedlinePgn></Pagination></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"""
 
 
