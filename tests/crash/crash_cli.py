@@ -18,6 +18,7 @@ import gzip
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -32,6 +33,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SAMPLE = os.path.join(HERE, "..", "..", "deploy", "sample")
 SOAK = bool(os.environ.get("MEDICUS_SOAK"))
 SECONDS_MAX = 300  # for one command, under sanitizers, on a busy machine
+SHELVES = 6  # so many inputs have ids of their own
 MERGE_FANOUT, MERGE_FLOOR_PASSAGES = 8, 4096  # as in index/policy.h
 DIM = "32"  # of the encoder: training is not what is tested here
 NO_GATE = ("--gate-overlap", "0")  # made-up words rank by chance under a new encoder
@@ -59,17 +61,19 @@ def spread(rng, count):
     return [SYLLABLES[int(rng.random() ** 2 * 20)] + rng.choice(SYLLABLES) for _ in range(count)]
 
 
-def write_records(path, prefix, count, rng):
-    """JSON Lines; every document carries the word `mark<prefix>`. Returns the ids."""
+def write_records(path, prefix, count, rng, shelf=None):
+    """JSON Lines; every document carries the word `mark<prefix>`. Returns the ids, which begin with
+    the shelf or the prefix."""
+    shelf = shelf or prefix
     ids = []
     opener = gzip.open if path.endswith(".gz") else open
     with opener(path, "wt", encoding="utf-8") as out:
         for i in range(count):
             words = spread(rng, rng.randint(20, 90))
-            record = {"_id": f"{prefix}-{i}", "title": " ".join(spread(rng, 6)),
+            record = {"_id": f"{shelf}-{i}", "title": " ".join(spread(rng, 6)),
                       "text": f"mark{prefix} " + " ".join(words) + "."}
             out.write(json.dumps(record) + "\n")
-            ids.append(f"doc:{prefix}-{i}")
+            ids.append(f"doc:{shelf}-{i}")
     return ids
 
 
@@ -162,10 +166,10 @@ class Kills:
 
     def __init__(self, medicus, rng, work):
         self.medicus, self.rng, self.work = medicus, rng, work
-        self.acknowledged = []    # ids of documents whose ingest ended with success
+        self.acknowledged = {}    # id -> round of the newest version whose ingest succeeded
         self.seen_documents = 0   # once seen, never fewer
         self.seen_generation = 0
-        self.searchable = None    # a prefix that the seen generation answers
+        self.searchable = None    # (prefix, shelf) of documents of the seen generation
         self.round = 0
         self.tiny = 0             # number of the last tiny update
         self.ready_seconds = 0.0  # the longest start of a server
@@ -173,14 +177,16 @@ class Kills:
         self.outcomes, self.killed = {}, 0
 
     def new_input(self, count):
+        """((prefix, shelf), id -> round, files): every SHELVES rounds the same ids again."""
         self.round += 1
-        prefix = f"r{self.round}"
-        ids, paths = [], []
+        ids, paths, names = [], [], []
         for part, suffix in enumerate((".jsonl", ".jsonl.gz", ".jsonl")):
-            path = os.path.join(self.work, f"{prefix}p{part}{suffix}")
-            ids += write_records(path, f"{prefix}p{part}", count // 3, self.rng)
+            prefix, shelf = f"r{self.round}p{part}", f"s{self.round % SHELVES}p{part}"
+            path = os.path.join(self.work, shelf + suffix)
+            ids += write_records(path, prefix, count // 3, self.rng, shelf)
             paths.append(path)
-        return prefix + "p0", ids, paths
+            names.append((prefix, shelf))
+        return names[0], dict.fromkeys(ids, self.round), paths
 
     def timed(self, name, call, *args):
         start = time.monotonic()
@@ -216,9 +222,8 @@ class Kills:
                 f"{documents} documents, {len(self.acknowledged)} were acknowledged")
         self.seen_documents = documents
         if self.acknowledged:
-            asked = self.rng.sample(self.acknowledged, min(40, len(self.acknowledged)))
-            asked += self.acknowledged[-5:]
-            self.medicus.must("fetch", "--json", *dict.fromkeys(asked))
+            every = list(self.acknowledged)
+            self.must_fetch(dict.fromkeys(self.rng.sample(every, min(40, len(every))) + every[-5:]))
         generation = info["index"]["generation"] if info["index"] else 0
         require(generation >= self.seen_generation,
                 f"generation {generation}, {self.seen_generation} was published before")
@@ -233,6 +238,15 @@ class Kills:
         self.seen_generation = generation
         if generation:
             self.require_ready(generation)
+
+    def must_fetch(self, ids):
+        """What was acknowledged, or what came after it."""
+        fetched = json.loads(self.medicus.must("fetch", "--json", *ids))["documents"]
+        require([d["id"] for d in fetched] == list(ids), "fetch gives other documents")
+        for document in fetched:
+            found = re.search(r"mark(?:r|tiny)(\d+)", document["text"])
+            require(found and int(found[1]) >= self.acknowledged[document["id"]],
+                    f"{document['id']} is an older version than was acknowledged")
 
     def require_ready(self, generation):
         start = time.monotonic()
@@ -250,7 +264,7 @@ class Kills:
         while self.small_segments() < MERGE_FANOUT - 1:
             self.ingest_tiny()
             self.seen_generation = self.medicus.update()["generation"]
-            self.searchable = f"tiny{self.tiny}"
+            self.searchable = (f"tiny{self.tiny}", f"tiny{self.tiny}")
         self.ingest_tiny()
 
     def small_segments(self):
@@ -261,8 +275,9 @@ class Kills:
     def ingest_tiny(self):
         self.tiny += 1
         path = os.path.join(self.work, "tiny.jsonl")
-        self.acknowledged += write_records(path, f"tiny{self.tiny}", 3, self.rng)
+        ids = write_records(path, f"tiny{self.tiny}", 3, self.rng)
         self.medicus.ingest([path])
+        self.acknowledged.update(dict.fromkeys(ids, self.tiny))
 
     def kill_activation(self):
         """A roll back that is killed: the one or the other generation, whole."""
@@ -279,25 +294,26 @@ class Kills:
         self.medicus.must("generations", "activate", str(newest))
         return ended
 
-    def must_find(self, prefix, generation):
+    def must_find(self, searchable, generation):
+        prefix, shelf = searchable
         status, answer, err = self.medicus.search(f"mark{prefix}", "--mode", "lexical")
         require(status == 0, f"search ended with {status}: {err}")
         require(answer["generation"] == generation, "another generation answered")
         require(answer["results"] and
-                answer["results"][0]["document_id"].startswith(f"doc:{prefix}-"),
+                answer["results"][0]["document_id"].startswith(f"doc:{shelf}-"),
                 f"generation {generation} does not know mark{prefix}")
 
-    def settle(self, prefix, ids, paths):
+    def settle(self, searchable, ids, paths):
         """The next ingest and build (or update) succeed, and nothing is left behind."""
         self.medicus.ingest(paths)
-        self.acknowledged += ids
+        self.acknowledged.update(ids)
         again = self.medicus.ingest(paths)
         require(again["unchanged"] == len(ids), f"ingesting again changed something: {again}")
         by_update = self.seen_generation and self.rng.random() < 0.5
         report = self.medicus.update() if by_update else self.medicus.build()
         require(report["documents"] >= len(self.acknowledged), f"the build lost some: {report}")
-        self.searchable, self.seen_generation = prefix, report["generation"]
-        self.must_find(prefix, report["generation"])
+        self.searchable, self.seen_generation = searchable, report["generation"]
+        self.must_find(searchable, report["generation"])
         require_no_garbage(self.medicus.data, 3)
         self.verify()
 
@@ -309,7 +325,7 @@ KILLED = ("ingest", "ingest", "ingest", "update", "update", "update", "build", "
 def test_kill(program, rng, work):
     medicus = Medicus(program, os.path.join(work, "data"))
     k = Kills(medicus, rng, work)
-    per_input = few_or_many(1500, 6000)
+    per_input = few_or_many(900, 3000)
 
     # How long things take; in a folder of its own, so that the first kill meets an empty one.
     other = Kills(Medicus(program, os.path.join(work, "timing")), rng, work)
@@ -336,7 +352,7 @@ def test_kill(program, rng, work):
         require(tries < 5 * kills, f"nothing can be killed in time: {k.outcomes}")
         if pending is None:
             pending = k.new_input(per_input)
-        prefix, ids, paths = pending
+        searchable, ids, paths = pending
         action = rng.choice(KILLED) if k.seen_generation else "ingest"
         print(f"kill {k.killed + 1}/{kills}: {action}", flush=True)
         if action == "merge":
@@ -351,7 +367,7 @@ def test_kill(program, rng, work):
         ended = k.kill_activation() if action == "activate" else k.kill_during(action, command)
         if os.path.isdir(os.path.join(medicus.data, "docs")):
             if ended and action == "ingest":
-                k.acknowledged += ids
+                k.acknowledged.update(ids)
                 pending = None
             try:
                 k.verify()
@@ -362,7 +378,7 @@ def test_kill(program, rng, work):
         if ended and action == "ingest":
             continue
         if rng.random() < 0.4 or k.killed == kills or not k.seen_generation:
-            k.settle(prefix, ids, paths)
+            k.settle(searchable, ids, paths)
             pending = None
     print(f"{kills} kills: {k.outcomes}; {len(k.acknowledged)} documents acknowledged, none lost, "
           f"generation {k.seen_generation}, ready within {k.ready_seconds:.2f} s")
