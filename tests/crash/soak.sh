@@ -19,8 +19,8 @@ root=$(cd "$here/../.." && pwd)
 build=$(cd "$1" && pwd) || exit 2
 shift
 [ $# -gt 0 ] && parts=("$@") || parts=("${parts_all[@]}")
-ninja --quiet -C "$build" service/medicus tests/crash/crash_{power_loss,power_loss_update,kill,disk_full} \
-    >&2 || exit 1
+ninja --quiet -C "$build" service/medicus \
+    tests/crash/crash_{power_loss,power_loss_update,kill,disk_full} >&2 || exit 1
 logs=$build/soak
 mkdir -p "$logs"
 medicus=$build/service/medicus
@@ -34,7 +34,8 @@ run_part() {
     kill) "$here/crash_cli.py" "$medicus" kill && "$build/tests/crash/crash_kill" ;;
     full) "$here/crash_cli.py" "$medicus" full && "$build/tests/crash/crash_disk_full" ;;
     damage) "$here/crash_damage.py" "$medicus" ;;
-    rebuild) python3 tests/http/test_jobs.py Jobs.test_of_a_hundred_simultaneous_rebuilds_one_runs ;;
+    rebuild)
+        python3 tests/http/test_jobs.py Jobs.test_of_a_hundred_simultaneous_rebuilds_one_runs ;;
     stop) python3 tests/http/test_lifecycle.py Stop.test_accepted_requests_are_answered ;;
     update) tests/bench/update.sh "$build" ;;
     *) echo "no such part: $1" && return 2 ;;
