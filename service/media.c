@@ -27,11 +27,6 @@ const char *media_type(enum media media)
     return forms[media].type;
 }
 
-const char *media_name(enum media media)
-{
-    return forms[media].name;
-}
-
 const char *media_suffix(enum media media)
 {
     return forms[media].suffix;

@@ -32,7 +32,6 @@ enum media {
         MEDIA_BIT(MEDIA_MARKDOWN) | MEDIA_CITATIONS)
 
 const char *media_type(enum media media);   /* "application/json" */
-const char *media_name(enum media media);   /* "json": the value of format= */
 const char *media_suffix(enum media media); /* "ris", of file names */
 /* The offered form (a mask of MEDIA_BIT) of that name; MED_E_INVALID lists them. */
 enum med_code media_parse(
