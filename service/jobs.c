@@ -468,7 +468,7 @@ enum med_code jobs_cancel(
     if (!job)
         code = med_fail(err, MED_E_NOT_FOUND, "there is no job %llu", (unsigned long long)id);
     else if (job_has_ended(job->record.state))
-        code = med_fail(err, MED_E_CONFLICT, "job %llu has ended already: it %s",
+        code = med_fail(err, MED_E_CONFLICT, "job %llu has ended already: %s",
             (unsigned long long)id, job_state_name(job->record.state));
     else
         job->cancel = true;

@@ -32,6 +32,7 @@ static const char *const route_names[ROUTE_COUNT] = {
 
 static const char *const stage_names[STAGE_COUNT] = {
     [STAGE_QUEUE] = "queue",
+    [STAGE_PARSE] = "parse",
     [STAGE_ANALYSE] = "analyse",
     [STAGE_LEXICAL] = "lexical",
     [STAGE_DENSE] = "dense",
@@ -119,7 +120,9 @@ void metrics_write(const struct metrics *m, struct med_buf *out)
     for (size_t r = 0; r < ROUTE_COUNT; r++)
         write_histogram(&m->seconds[r], name, "route", route_names[r], out);
     name = "medicus_search_stage_seconds";
-    write_head(out, name, "histogram", "Time of the stages of a search.");
+    write_head(out, name, "histogram",
+        "Time of the stages of a search: the wait in the queue, parse (the request), analyse (the "
+        "query), lexical, dense, fuse, present (texts and snippets are fetched), render.");
     for (size_t i = 0; i < STAGE_COUNT; i++)
         write_histogram(&m->stages[i], name, "stage", stage_names[i], out);
     metrics_write_value(out, "medicus_http_response_bytes_total", "counter",

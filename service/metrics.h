@@ -42,6 +42,7 @@ enum route {
 
 enum stage {
     STAGE_QUEUE,
+    STAGE_PARSE,
     STAGE_ANALYSE,
     STAGE_LEXICAL,
     STAGE_DENSE,

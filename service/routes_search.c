@@ -200,7 +200,10 @@ void route_search(struct server *server, struct worker_state *worker,
     struct view view = {
         .public_url = server->public_url, .limited = request->caller.source_mask != 0};
     struct served served;
-    if (read_params(request, worker->arena, &params, &body, &view.pretty, response)) {
+    uint64_t begin = med_now_ns();
+    bool good = read_params(request, worker->arena, &params, &body, &view.pretty, response);
+    metrics_stage(&server->metrics, STAGE_PARSE, med_now_ns() - begin);
+    if (good) {
         if (body && med_json_get(body, "queries")) {
             search_batch(server, worker, request, body, view.pretty, response);
         } else if (acquire_or_answer(server, request, params.generation, &served, response)) {

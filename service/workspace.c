@@ -2,6 +2,7 @@
 
 #include "common/fs.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 static enum med_code open_parts(const struct options *options, enum workspace_need need,
@@ -16,6 +17,8 @@ static enum med_code open_parts(const struct options *options, enum workspace_ne
     char docs[MED_PATH_MAX];
     code = med_path_join(docs, med_data_path(w->data), "docs", err);
     if (code) return code;
+    if (!create && !med_path_exists(docs) && errno == EACCES)
+        return med_fail(err, MED_E_IO, "cannot read %s: Permission denied", docs);
     if (!create && !med_path_exists(docs))
         return med_fail(err, MED_E_NOT_FOUND,
             "there are no documents in %s yet: `medicus ingest --data %s FILE...` adds some",

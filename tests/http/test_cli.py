@@ -196,6 +196,20 @@ class BadInput(Folder):
             good.chmod(0)
             self.assertEqual(self.ingest(good).returncode, 8)
 
+    def test_a_data_folder_of_somebody_else(self):
+        self.assertEqual(self.ingest(self.file("good.jsonl", GOOD)).returncode, 0)
+        self.folder.chmod(0o755)
+        self.data.chmod(0)
+        somebody = {"user": 65534} if os.geteuid() == 0 else {}
+        try:
+            result = run("info", "--data", self.data, ok=False, **somebody)
+        except PermissionError:
+            self.skipTest("the program itself cannot be run by another user here")
+        finally:
+            self.data.chmod(0o755)
+        self.assertEqual(result.returncode, 8)
+        self.assertIn(b"Permission denied", result.stderr)
+
     def test_wrong_xml(self):
         for name, content in (("html.xml", b"<?xml version='1.0'?><nothing><here/></nothing>"),
                               ("cut.xml", b"<?xml version='1.0'?><PubmedArticleSet><Pubmed"),

@@ -120,6 +120,7 @@ class Jobs(unittest.TestCase):
             self.assertEqual(self.generations(), [1])
             self.assertEqual(operator.ask("DELETE", f"jobs/{number}").status, 409)
             self.assertEqual(operator.ask("DELETE", "jobs/99").status, 404)
+            self.assertNotIn("document", operator.ask("DELETE", "jobs/99").json["title"])
             self.assertEqual(operator.wait(self.begin(operator, {"lexical_only": True}))["state"],
                              "succeeded")
 

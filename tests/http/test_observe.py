@@ -69,6 +69,12 @@ class Metrics(WithServer):
         self.server.request("DELETE", "/v1/search")
         self.assertEqual(series(), before)
 
+    def test_every_stage_of_a_search_is_timed(self):
+        self.server.get("/v1/search?q=hyperuricaemia")
+        text = self.server.get("/metrics").body.decode()
+        for stage in ("queue", "parse", "analyse", "lexical", "dense", "fuse", "present", "render"):
+            self.assertRegex(text, rf'stage_seconds_count{{stage="{stage}"}} [1-9]')
+
     @unittest.skipUnless(PROMTOOL.exists(), "promtool is not installed")
     def test_exposition_is_clean(self):
         code, said = promtool("check", "metrics", stdin=self.server.get("/metrics").body)
