@@ -63,8 +63,8 @@ enum med_code med_generation_current(
         }
         code = ok ? MED_OK
                   : med_fail(err, MED_E_CORRUPT,
-                        "%s is damaged: `medicus build --data %s --retrain` publishes anew", path,
-                        data->path);
+                        "%s is damaged: `medicus generations --data %s activate N` repairs it",
+                        path, data->path);
     }
     med_buf_free(&buf);
     if (code == MED_OK) *ret_number = number;

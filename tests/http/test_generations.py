@@ -58,6 +58,19 @@ class Generations(unittest.TestCase):
             self.assertEqual(result.returncode, 6, result.stderr)
             self.assertEqual(run_json("search", "--data", data, "--json", "a")["generation"], 2)
 
+    def test_a_damaged_current_is_repaired_by_what_the_message_says(self):
+        with temp_folder() as folder:
+            data = make_data(folder / "data")
+            (data / "CURRENT").write_text("?")
+            for command in (["update"], ["build"], ["search", "gout"]):
+                result = run(*command, "--data", data, ok=False)
+                self.assertEqual(result.returncode, 6)
+                self.assertIn(b"generations --data " + str(data).encode() + b" activate",
+                              result.stderr)
+            self.assertEqual(self.numbers(data), [1])
+            run("generations", "--data", data, "activate", "1")
+            run("update", "--data", data)
+
     def test_wrong_use(self):
         with temp_folder() as folder:
             data = make_data(folder / "data")

@@ -428,7 +428,7 @@ static void a_damaged_current_is_an_error_that_activation_repairs(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         write_file(f, "CURRENT", bad[i]);
         assert_int_equal(med_generation_current(f->data, &number, &err), MED_E_CORRUPT);
-        assert_non_null(strstr(err.text, "`medicus build --data "));
+        assert_non_null(strstr(err.text, "`medicus generations --data "));
     }
     OK(med_generation_activate(f->data, 1, &err));
     assert_int_equal(current(f), 1);
