@@ -52,6 +52,10 @@
 /* Training of the corpus encoder: bounds time and memory on large corpora by sampling */
 #define MED_TRAIN_PASSAGES_MAX 200000ull
 #define MED_ENCODER_VOCAB_MAX 400000ull
+#define MED_TRAIN_PASSAGES_MIN                                                                     \
+    2000ull /* with less memory than for these, nothing good is learnt                             \
+             */
+#define MED_ENCODER_VOCAB_MIN 5000ull
 #define MED_CALIBRATION_DOCS_MAX 2000ull
 #define MED_DIM_DEFAULT 256
 #define MED_DIM_MAX 4096

@@ -70,6 +70,20 @@ bool med_str_to_u64(struct med_str s, unsigned long long *ret_x)
     return true;
 }
 
+bool med_str_to_bytes(struct med_str s, unsigned long long *ret_x)
+{
+    static const char units[] = "KMGT";
+    unsigned shift = 0;
+    unsigned long long x;
+    for (unsigned i = 0; s.len && units[i]; i++) {
+        if ((s.ptr[s.len - 1] & ~0x20) == units[i]) shift = 10 * (i + 1);
+    }
+    if (!med_str_to_u64(shift ? med_str_sub(s, 0, s.len - 1) : s, &x)) return false;
+    if (x > ~0ull >> shift) return false;
+    *ret_x = x << shift;
+    return true;
+}
+
 bool med_str_to_i64(struct med_str s, long long *ret_x)
 {
     bool negative = s.len > 0 && s.ptr[0] == '-';

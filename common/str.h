@@ -37,5 +37,7 @@ struct med_str med_str_trim(struct med_str s);       /* ASCII white space */
 
 /* Whole-string decimal numbers; false (and *ret_x untouched) for anything else or out of range. */
 bool med_str_to_u64(struct med_str s, unsigned long long *ret_x);
+/* Bytes, with K, M, G or T (powers of 1024): "1500M", "2g". */
+bool med_str_to_bytes(struct med_str s, unsigned long long *ret_x);
 bool med_str_to_i64(struct med_str s, long long *ret_x);
 bool med_str_to_double(struct med_str s, double *ret_x);

@@ -25,10 +25,25 @@ struct med_train_corpus {
     uint32_t doc_count;         /* at most MED_TRAIN_PASSAGES_MAX */
 };
 
+/* How much is learnt from, and how many terms get a vector. */
+struct med_train_bounds {
+    uint32_t passages, terms;
+};
+/* What of a corpus fits into `bytes` of memory: at most MED_TRAIN_PASSAGES_MAX and
+ * MED_ENCODER_VOCAB_MAX, and all of a smaller corpus when there is room. The rarest terms go first,
+ * then passages. False: not even MED_TRAIN_PASSAGES_MIN and MED_ENCODER_VOCAB_MIN fit. */
+struct med_train_size {
+    uint32_t vocab, passages; /* of the whole corpus */
+    double passage_tokens;    /* on average, with the title */
+};
+bool med_train_fit(uint64_t bytes, uint32_t dim, unsigned threads,
+    const struct med_train_size *size, struct med_train_bounds *ret_bounds);
+
 struct med_train_options {
     uint32_t dim;  /* 0 = MED_DIM_DEFAULT; lowered when the corpus has fewer documents or terms */
     uint64_t seed; /* same seed, threads and CPU level: same bytes */
     unsigned threads;                    /* 0 = med_cpu_count() */
+    struct med_train_bounds bounds;      /* 0 = the greatest */
     const struct med_progress *progress; /* stages "svd" and "train" */
 };
 

@@ -42,7 +42,7 @@ struct corpus_set {
 };
 
 enum med_code corpus_prepare(const struct med_train_corpus *corpus, uint64_t seed,
-    struct corpus_set *ret_set, struct med_err *err) MED_CHECK;
+    struct med_train_bounds bounds, struct corpus_set *ret_set, struct med_err *err) MED_CHECK;
 void corpus_set_free(struct corpus_set *set);
 
 /* One text as rows and weights (tf weight * idf); room for what it is asked to hold. */

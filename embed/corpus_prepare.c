@@ -97,18 +97,16 @@ nomem:
         err, MED_E_NOMEM, "out of memory preparing %u documents for training", corpus->doc_count);
 }
 
-/* Keeps a random MED_TRAIN_PASSAGES_MAX of the passages, in their order (selection sampling,
- * Knuth 3.4.2 S). */
-static void sample_passages(struct corpus_set *set, uint64_t seed)
+/* Keeps a random `wanted` of the passages, in their order (selection sampling, Knuth 3.4.2 S). */
+static void sample_passages(struct corpus_set *set, uint64_t seed, size_t wanted)
 {
-    if (set->passage_count <= MED_TRAIN_PASSAGES_MAX) return;
+    if (set->passage_count <= wanted) return;
     struct med_rng rng;
     med_rng_seed(&rng, seed);
     size_t kept = 0;
-    for (size_t i = 0; kept < MED_TRAIN_PASSAGES_MAX; i++) {
+    for (size_t i = 0; kept < wanted; i++) {
         uint64_t left = set->passage_count - i;
-        if (med_rng_below(&rng, left) < MED_TRAIN_PASSAGES_MAX - kept)
-            set->passages[kept++] = set->passages[i];
+        if (med_rng_below(&rng, left) < wanted - kept) set->passages[kept++] = set->passages[i];
     }
     set->passage_count = kept;
 }
@@ -130,26 +128,27 @@ static void count_terms(const struct corpus_set *set, const struct corpus_passag
     }
 }
 
-/* The df from which on terms get a row, so that at most MED_ENCODER_VOCAB_MAX do; *ret_room = how
- * many of that very df still do. */
-static uint32_t df_threshold(const uint32_t *df, uint32_t count, uint64_t *ret_room)
+/* The df from which on terms get a row, so that at most `wanted` do; *ret_room = how many of that
+ * very df still do. */
+static uint32_t df_threshold(
+    const uint32_t *df, uint32_t count, uint64_t wanted, uint64_t *ret_room)
 {
     /* Higher counts share the last one: 255 occurrences each, they cannot exceed the maximum. */
     uint64_t with_df[256] = {0};
     for (uint32_t id = 0; id < count; id++) with_df[df[id] < 255 ? df[id] : 255]++;
     uint64_t kept = 0;
     for (uint32_t threshold = 255; threshold > 1; threshold--) {
-        if (kept + with_df[threshold] > MED_ENCODER_VOCAB_MAX) {
-            *ret_room = MED_ENCODER_VOCAB_MAX - kept;
+        if (kept + with_df[threshold] > wanted) {
+            *ret_room = wanted - kept;
             return threshold;
         }
         kept += with_df[threshold];
     }
-    *ret_room = MED_ENCODER_VOCAB_MAX - kept;
+    *ret_room = wanted > kept ? wanted - kept : 0;
     return 1;
 }
 
-static enum med_code choose_terms(struct corpus_set *set, struct med_err *err)
+static enum med_code choose_terms(struct corpus_set *set, uint64_t wanted, struct med_err *err)
 {
     const struct med_train_corpus *corpus = set->corpus;
     uint32_t count = med_vocab_count(corpus->vocab);
@@ -168,7 +167,7 @@ static enum med_code choose_terms(struct corpus_set *set, struct med_err *err)
     uint64_t total = corpus->passage_count;
     if (total < set->passage_count) total = set->passage_count;
     uint64_t room;
-    uint32_t threshold = df_threshold(df, count, &room);
+    uint32_t threshold = df_threshold(df, count, wanted, &room);
     for (uint32_t id = 0; id < count; id++) {
         set->row_of[id] = MED_NO_TERM;
         if (df[id] < threshold || med_vocab_term(corpus->vocab, id).len > MED_TERM_BYTES_MAX)
@@ -191,13 +190,13 @@ out:
 }
 
 enum med_code corpus_prepare(const struct med_train_corpus *corpus, uint64_t seed,
-    struct corpus_set *ret_set, struct med_err *err)
+    struct med_train_bounds bounds, struct corpus_set *ret_set, struct med_err *err)
 {
     struct corpus_set set = {.corpus = corpus};
     enum med_code code = cut_documents(&set, err);
     if (code == MED_OK) {
-        sample_passages(&set, seed);
-        code = choose_terms(&set, err);
+        sample_passages(&set, seed, bounds.passages);
+        code = choose_terms(&set, bounds.terms, err);
     }
     if (code == MED_OK && (set.passage_count < 2 || set.row_count < 2)) {
         code = med_fail(err, MED_E_UNSUPPORTED,

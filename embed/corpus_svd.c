@@ -323,17 +323,17 @@ static enum med_code rotate_to_singular(struct svd *svd, struct med_err *err)
     return rotate(svd, svd->y, svd->set->row_count, scratch, err);
 }
 
-static float *leading_columns(const struct svd *svd, uint32_t dim)
+/* In place, because nothing in training is larger than y: each row moves towards the front. */
+static float *leading_columns(struct svd *svd, uint32_t dim)
 {
-    size_t rows = svd->set->row_count, bytes;
-    if (!med_size_mul(rows * sizeof(float), dim, &bytes)) return NULL;
-    float *vectors = med_aligned_alloc(bytes);
-    if (!vectors) return NULL;
+    size_t rows = svd->set->row_count;
+    float *vectors = svd->y;
     double square = 0;
+    svd->y = NULL;
     for (size_t r = 0; r < rows; r++) {
-        const float *from = svd->y + r * svd->width;
-        memcpy(vectors + r * dim, from, dim * sizeof *from);
-        square += (double)svd->kernels->dot(from, from, dim);
+        float *to = vectors + r * dim;
+        memmove(to, vectors + r * svd->width, dim * sizeof *to);
+        square += (double)svd->kernels->dot(to, to, dim);
     }
     float scale = square > 0 ? (float)sqrt((double)rows / square) : 0;
     for (size_t i = 0; i < rows * dim; i++) vectors[i] *= scale;
@@ -376,12 +376,7 @@ enum med_code corpus_svd(const struct corpus_set *set, uint32_t dim, uint64_t se
     }
     code = find_subspace(&svd, seed, err);
     if (code == MED_OK) code = rotate_to_singular(&svd, err);
-    if (code != MED_OK) goto out;
-    float *vectors = leading_columns(&svd, dim);
-    if (vectors)
-        *ret_vectors = vectors;
-    else
-        code = med_fail(err, MED_E_NOMEM, "out of memory for %u term vectors", set->row_count);
+    if (code == MED_OK) *ret_vectors = leading_columns(&svd, dim);
 out:
     sparse_free(&svd.by_passage);
     sparse_free(&svd.by_term);

@@ -44,6 +44,11 @@
 #define PASSAGES_PER_DIM 8 /* a small corpus does not hold 256 topics */
 #define DIM_SMALL 64u
 #define THREADS_MAX 64u
+/* Of memory, for med_train_fit */
+#define VOCAB_BYTES 20    /* per term of the corpus: tables of prepare */
+#define SAMPLE_BYTES 8    /* per token: the token, its share of sentences and units */
+#define TOKEN_BYTES 24    /* per token: that, and the matrix by passages and by terms */
+#define PASSAGE_BYTES 96u /* per passage: offsets, pairs */
 #define TRAIN_SEED_SALT 0x7261696eull
 
 enum pair_kind { PAIR_TITLE, PAIR_SENTENCE_1, PAIR_SENTENCE_2, PAIR_KINDS };
@@ -456,6 +461,35 @@ static uint32_t dim_for(const struct corpus_set *set, uint32_t wanted)
     return round_up(dim < wanted ? (uint32_t)dim : wanted);
 }
 
+/* The peaks: while vectors are trained they have Adam's two moments beside them; while the SVD runs
+ * there are both products and the matrix twice. Beside that the tables of prepare, the sample of
+ * the caller, and blocks whose size depends on nothing. */
+bool med_train_fit(uint64_t bytes, uint32_t dim, unsigned threads,
+    const struct med_train_size *size, struct med_train_bounds *ret_bounds)
+{
+    uint64_t width = round_up(dim ? dim : MED_DIM_DEFAULT) + 16;
+    uint64_t term_svd = 4 * width, term_train = 12 * width;
+    double text = TOKEN_BYTES * size->passage_tokens; /* sample and matrix */
+    uint64_t passage = (uint64_t)text + 4 * width + PASSAGE_BYTES;
+    uint64_t fixed = (uint64_t)size->vocab * VOCAB_BYTES + width * width * 144 +
+                     threads * width * 4096 + TEXTS_MAX * (sizeof(struct corpus_bag) + 16 * width) +
+                     8ull * TEXTS_MAX * CORPUS_BAG_TEXT_MAX;
+    uint64_t left = bytes > fixed ? bytes - fixed : 0;
+    uint64_t terms = left / term_train, passages_max = size->passages;
+    if (terms > size->vocab) terms = size->vocab;
+    if (terms > MED_ENCODER_VOCAB_MAX) terms = MED_ENCODER_VOCAB_MAX;
+    if (passages_max > MED_TRAIN_PASSAGES_MAX) passages_max = MED_TRAIN_PASSAGES_MAX;
+    /* While the vectors are trained the sample is there as well. */
+    uint64_t passages = (left - terms * term_svd) / passage;
+    if (passages > passages_max) passages = passages_max;
+    uint64_t beside = passages * (uint64_t)(SAMPLE_BYTES * size->passage_tokens + PASSAGE_BYTES);
+    if (terms * term_train + beside > left) terms = (left - beside) / term_train;
+    *ret_bounds =
+        (struct med_train_bounds){.passages = (uint32_t)passages, .terms = (uint32_t)terms};
+    return (passages == passages_max || passages >= MED_TRAIN_PASSAGES_MIN) &&
+           (terms == size->vocab || terms >= MED_ENCODER_VOCAB_MIN);
+}
+
 enum med_code med_corpus_train(const struct med_train_corpus *corpus,
     const struct med_train_options *options, struct med_corpus_encoder **ret_encoder,
     struct med_err *err)
@@ -470,7 +504,10 @@ enum med_code med_corpus_train(const struct med_train_corpus *corpus,
     float *vectors = NULL;
     uint8_t *image = NULL;
     size_t image_len;
-    enum med_code code = corpus_prepare(corpus, options->seed, &set, err);
+    struct med_train_bounds bounds = options->bounds;
+    if (!bounds.passages) bounds.passages = MED_TRAIN_PASSAGES_MAX;
+    if (!bounds.terms) bounds.terms = MED_ENCODER_VOCAB_MAX;
+    enum med_code code = corpus_prepare(corpus, options->seed, bounds, &set, err);
     if (code != MED_OK) goto out;
     dim = dim_for(&set, dim);
     code = corpus_svd(&set, dim, options->seed, threads, options->progress, &vectors, err);

@@ -11,9 +11,12 @@
 #include "common/parallel.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define PIECE_DOCS 64u
 #define PIECES_PER_ROUND 32u
+#define ROUND_SHARE                                                                                \
+    64u /* of the memory budget; parsed and analysed, a text takes 4 to 8 times as much */
 #define FIELD_TEXT_BYTES_MAX (4 * MED_MIB)
 
 /* A run of local term ids inside a piece. */
@@ -47,6 +50,7 @@ struct piece {
     size_t *sentences;
     size_t sentence_count, sentence_cap;
     uint64_t text_bytes;
+    bool put_off; /* to the next round: this one holds enough */
 };
 
 struct worker {
@@ -62,7 +66,9 @@ struct analysis {
     struct worker *workers;
     unsigned worker_count;
     struct piece *pieces;
-    size_t first_doc;              /* of this round */
+    size_t first_doc;             /* of this round */
+    _Atomic uint64_t round_bytes; /* of texts that the round holds so far */
+    uint64_t round_bytes_max;
     pthread_mutex_t snapshot_lock; /* a snapshot belongs to one thread at a time */
 };
 
@@ -182,7 +188,11 @@ static enum med_code analyse_pieces(
     struct analysis *a = ctx;
     for (uint64_t i = begin; i < end; i++) {
         struct piece *p = &a->pieces[i];
-        med_arena_reset(p->arena);
+        p->put_off = i > 0 && atomic_load(&a->round_bytes) > a->round_bytes_max;
+        if (p->put_off) continue;
+        enum med_code new_code =
+            med_arena_new(PIECE_DOCS * MED_DOC_ARENA_BYTES_MAX, &p->arena, err);
+        if (new_code) return new_code;
         p->worker = worker;
         p->doc_count = p->term_count = p->sentence_count = 0;
         p->text_bytes = 0;
@@ -194,6 +204,7 @@ static enum med_code analyse_pieces(
                 return code;
             }
         }
+        atomic_fetch_add(&a->round_bytes, p->text_bytes);
     }
     return MED_OK;
 }
@@ -225,18 +236,21 @@ static struct med_lex_field field_of(const struct piece *p, struct run_of_terms 
         .terms = p->terms + run.start, .term_count = run.count, .length = run.length};
 }
 
-static bool forward_tokens(struct forward *f, const struct piece *p, struct run_of_terms run)
+static enum med_code forward_tokens(
+    struct build *b, const struct piece *p, struct run_of_terms run, struct med_err *err)
 {
-    if (!med_grow(&f->tokens, &f->token_cap, f->token_count + run.count, sizeof *f->tokens))
-        return false;
+    struct forward *f = &b->forward;
+    enum med_code code = build_tokens_reserve(b, run.count, err);
+    if (code || !run.count) return code;
     memcpy(f->tokens + f->token_count, p->terms + run.start, run.count * sizeof *f->tokens);
     f->token_count += run.count;
-    return true;
+    return MED_OK;
 }
 
 static enum med_code forward_chunk(
-    struct forward *f, const struct piece *p, const struct piece_chunk *c, struct med_err *err)
+    struct build *b, const struct piece *p, const struct piece_chunk *c, struct med_err *err)
 {
+    struct forward *f = &b->forward;
     size_t n = f->chunk_count;
     if (!med_grow(&f->chunk_start, &f->chunk_cap, n + 1, sizeof *f->chunk_start) ||
         !med_grow(&f->chunk_end, &f->chunk_end_cap, n + 1, sizeof *f->chunk_end) ||
@@ -251,7 +265,8 @@ static enum med_code forward_chunk(
     for (size_t i = 0; i < c->sentence_count; i++)
         f->sentence_start[f->sentence_count++] =
             f->token_count + p->sentences[c->first_sentence + i] - c->body.start;
-    if (!forward_tokens(f, p, c->body)) return out_of_memory(err);
+    enum med_code code = forward_tokens(b, p, c->body, err);
+    if (code) return code;
     f->chunk_end[n] = f->token_count;
     f->chunk_sentence[n + 1] = f->sentence_count;
     f->chunk_count++;
@@ -281,14 +296,24 @@ static enum med_code merge_doc(
         !med_grow(&f->title_end, &f->title_end_cap, n + 1, sizeof *f->title_end))
         return out_of_memory(err);
     f->title_start[n] = f->token_count;
-    if (!forward_tokens(f, p, d->title)) return out_of_memory(err);
+    code = forward_tokens(b, p, d->title, err);
+    if (code) return code;
     f->title_end[n] = f->token_count;
     f->doc_count++;
     for (size_t c = 0; !code && c < d->chunk_count; c++) {
         code = med_lex_writer_chunk(b->lex, field_of(p, d->passages[c].body), err);
-        if (!code) code = forward_chunk(f, p, &d->passages[c], err);
+        if (!code) code = forward_chunk(b, p, &d->passages[c], err);
     }
     return code;
+}
+
+/* Nothing is kept for the next round: after a stretch of full texts all pieces would stay large. */
+static void empty_piece(struct piece *p)
+{
+    med_arena_free(&p->arena);
+    med_free(p->terms);
+    med_free(p->sentences);
+    *p = (struct piece){0};
 }
 
 static enum med_code merge_piece(struct analysis *a, struct piece *p, struct med_err *err)
@@ -307,10 +332,17 @@ static enum med_code run_rounds(struct analysis *a, struct med_err *err)
         size_t left = b->doc_count - a->first_doc;
         size_t pieces = (left + PIECE_DOCS - 1) / PIECE_DOCS;
         if (pieces > PIECES_PER_ROUND) pieces = PIECES_PER_ROUND;
+        atomic_store(&a->round_bytes, 0);
         enum med_code code = med_parallel_for(a->worker_count, pieces, 1, analyse_pieces, a, err);
-        for (size_t i = 0; !code && i < pieces; i++) code = merge_piece(a, &a->pieces[i], err);
+        size_t merged = 0;
+        /* One may have been put off although a later one was not: that one is analysed again. */
+        for (; !code && merged < pieces && !a->pieces[merged].put_off; merged++) {
+            code = merge_piece(a, &a->pieces[merged], err);
+            empty_piece(&a->pieces[merged]);
+        }
         if (code) return code;
-        a->first_doc += pieces * PIECE_DOCS;
+        for (size_t i = merged; i < pieces; i++) empty_piece(&a->pieces[i]);
+        a->first_doc += merged * PIECE_DOCS;
         size_t done = a->first_doc < b->doc_count ? a->first_doc : b->doc_count;
         if (!med_progress(b->options->progress, "analyse", done, b->doc_count, "documents"))
             return med_fail(err, MED_E_CANCELLED, "the build was stopped; nothing was published");
@@ -329,8 +361,6 @@ static enum med_code prepare(struct analysis *a, struct med_err *err)
         code = med_analyzer_new(&a->workers[i].analyzer, err);
         if (!code) code = med_vocab_new(&a->workers[i].vocab, err);
     }
-    for (size_t i = 0; !code && i < PIECES_PER_ROUND; i++)
-        code = med_arena_new(PIECE_DOCS * MED_DOC_ARENA_BYTES_MAX, &a->pieces[i].arena, err);
     return code;
 }
 
@@ -342,11 +372,7 @@ static void release(struct analysis *a)
         med_buf_free(&a->workers[i].scratch);
         med_free(a->workers[i].global);
     }
-    for (size_t i = 0; a->pieces && i < PIECES_PER_ROUND; i++) {
-        med_arena_free(&a->pieces[i].arena);
-        med_free(a->pieces[i].terms);
-        med_free(a->pieces[i].sentences);
-    }
+    for (size_t i = 0; a->pieces && i < PIECES_PER_ROUND; i++) empty_piece(&a->pieces[i]);
     med_free(a->workers);
     med_free(a->pieces);
     pthread_mutex_destroy(&a->snapshot_lock);
@@ -354,7 +380,9 @@ static void release(struct analysis *a)
 
 enum med_code build_analyse(struct build *b, struct med_err *err)
 {
-    struct analysis a = {.build = b, .worker_count = b->threads};
+    struct analysis a = {.build = b,
+        .worker_count = b->threads,
+        .round_bytes_max = b->memory ? b->memory / ROUND_SHARE : UINT64_MAX};
     pthread_mutex_init(&a.snapshot_lock, NULL);
     enum med_code code = prepare(&a, err);
     if (!code) code = run_rounds(&a, err);

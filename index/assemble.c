@@ -27,6 +27,7 @@ enum med_code build_open_segment(struct build *b, struct med_err *err)
     if (!code) code = med_fields_writer_new(&b->fields, err);
     if (!code) code = med_statements_writer_new(&b->statements, err);
     if (!code) code = med_data_new_segment(b->data, b->segment_id, b->segment_dir, err);
+    if (!code) code = build_memory_plan(b, err);
     return code;
 }
 
@@ -42,6 +43,8 @@ enum med_code build_write_segment(struct build *b, struct med_err *err)
     files += MED_FIELD_FILE_COUNT;
     if (!code) code = med_statements_finish(b->statements, b->fs, b->segment_dir, files, err);
     med_fields_writer_free(&b->fields);
+    med_tables_free(&b->tables);
+    med_statements_writer_free(&b->statements);
     if (code) return code;
     b->segment = (struct med_segment_ref){.files = b->files,
         .file_count = LEXICAL_FILE_COUNT,
@@ -142,7 +145,8 @@ int32_t build_reference_date(const struct build *b)
 
 static void forward_free(struct forward *f)
 {
-    med_free(f->tokens);
+    if (!f->token_file.ptr) med_free(f->tokens);
+    med_file_array_close(&f->token_file);
     med_free(f->title_start);
     med_free(f->title_end);
     med_free(f->chunk_start);

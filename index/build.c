@@ -223,6 +223,10 @@ static enum med_code write_notes(struct build *b, struct med_err *err)
     med_jw_kint(&w, "terms", (long long)b->report.term_count);
     med_jw_kint(&w, "text_bytes", (long long)b->report.text_bytes);
     med_jw_kbool(&w, "encoder_trained", b->report.encoder_trained);
+    if (b->report.encoder_trained && b->report.train_reduced) {
+        med_jw_kint(&w, "encoder_terms_limited_to", b->report.train_terms);
+        med_jw_kint(&w, "encoder_passages_limited_to", b->report.train_passages);
+    }
     med_jw_kdouble(&w, "unknown_term_rate", med_segment_unknown_rate(&b->segment));
     med_jw_key(&w, "seconds");
     med_jw_object(&w);
@@ -391,6 +395,7 @@ enum med_code med_build(struct med_data *data, struct med_store *store,
         struct med_update_report report;
         struct med_update_options update = {.merge = MED_UPDATE_MERGE_ALL,
             .threads = options->threads,
+            .memory = options->memory,
             .keep = options->keep,
             .reference_date = options->reference_date,
             .gate_overlap = options->gate_overlap,

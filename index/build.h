@@ -24,6 +24,7 @@ struct med_build_options {
     uint32_t dim; /* of a new encoder; 0 = MED_DIM_DEFAULT */
     uint64_t seed;
     unsigned threads;       /* 0 = all */
+    uint64_t memory;        /* bytes, see builder.h; 0 = three quarters of what is free */
     int32_t reference_date; /* yyyymmdd that recency is counted from; 0 = today */
     /* Not NULL: encoder and calibration come from the current generation of this folder. Tests
      * compare an update with a build that has nothing else from before. */
@@ -36,6 +37,9 @@ struct med_build_report {
     uint64_t generation, doc_count, chunk_count, term_count;
     bool has_encoder; /* false: lexical only */
     bool encoder_trained;
+    /* Bounds of training, and whether memory set them: then the encoder knows fewer terms. */
+    bool train_reduced;
+    uint32_t train_terms, train_passages;
     bool merged;                        /* the current generation was re-used */
     uint64_t analysed, encoded, reused; /* documents; passages; documents */
     double fusion_weight, recall_at_10;

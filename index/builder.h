@@ -1,6 +1,7 @@
 /* What the stages of a build hand to each other (build.c, analyse.c, encode.c, calibrate.c). */
 #pragma once
 
+#include "common/memory.h"
 #include "index/build.h"
 #include "index/fields.h"
 #include "index/internal.h"
@@ -9,6 +10,7 @@
 struct forward {
     uint32_t *tokens; /* of titles and passages, document by document */
     size_t token_count, token_cap;
+    struct med_file_array token_file;  /* open: tokens are its bytes */
     uint64_t *title_start, *title_end; /* per document: its title in tokens */
     size_t title_start_cap, title_end_cap;
     uint64_t *chunk_start; /* per chunk: where its tokens begin */
@@ -31,6 +33,8 @@ struct build {
     const struct med_fs *fs;
     const struct med_build_options *options;
     unsigned threads;
+    uint64_t memory;          /* bytes of memory to keep within; 0 = no bound (memory.c) */
+    uint64_t token_bytes_max; /* of the forward lists, in memory */
     struct med_build_lock *lock;
     struct med_snapshot *snapshot;
     struct med_arena *arena; /* lives as long as the build */
@@ -91,6 +95,20 @@ enum med_code build_losses(struct med_snapshot *snapshot, const struct med_segme
  * still has them. MED_E_CORRUPT. */
 enum med_code build_check_losses(struct med_snapshot *snapshot, const struct med_segment *segment,
     struct med_lex_weights weights, struct med_err *err) MED_CHECK;
+
+/* --- memory (memory.c) ---
+ * A budget is of memory that the kernel cannot take back: pages of mapped files do not count. What
+ * grows with the texts goes to files when it outgrows its share: postings (runs, which are merged)
+ * and the passages' term ids (a file without a name). What grows with the vocabulary is bounded by
+ * learning from less: the encoder's terms and training passages. */
+/* Takes the budget from the options; MED_E_NOMEM when the documents do not fit into it, with what
+ * would. b->doc_count is known. */
+enum med_code build_memory_plan(struct build *b, struct med_err *err) MED_CHECK;
+/* Room for `more` tokens. */
+enum med_code build_tokens_reserve(struct build *b, size_t more, struct med_err *err) MED_CHECK;
+/* What training may learn from. MED_E_NOMEM. */
+enum med_code build_train_bounds(
+    struct build *b, struct med_train_bounds *ret_bounds, struct med_err *err) MED_CHECK;
 
 /* Reads b->docs (ids and versions, in byte order) into whichever writers there are. */
 enum med_code build_analyse(struct build *b, struct med_err *err) MED_CHECK;

@@ -68,15 +68,15 @@ enum med_code build_train(struct build *b, const uint64_t *held_out,
     struct sample s = {0};
     struct med_rng rng;
     med_rng_seed(&rng, b->options->seed + 1);
-    bool ok = true;
-    for (uint32_t c = 0; ok && c < f->chunk_count; c++) {
-        bool drawn = f->chunk_count <= MED_TRAIN_PASSAGES_MAX ||
-                     med_rng_below(&rng, f->chunk_count) < MED_TRAIN_PASSAGES_MAX;
-        if (!drawn || has_bit(held_out, f->chunk_doc[c]) || s.doc_count == MED_TRAIN_PASSAGES_MAX)
+    struct med_train_bounds bounds = {MED_TRAIN_PASSAGES_MAX, MED_ENCODER_VOCAB_MAX};
+    enum med_code code = build_train_bounds(b, &bounds, err);
+    for (uint32_t c = 0; !code && c < f->chunk_count; c++) {
+        bool drawn = f->chunk_count <= bounds.passages ||
+                     med_rng_below(&rng, f->chunk_count) < bounds.passages;
+        if (!drawn || has_bit(held_out, f->chunk_doc[c]) || s.doc_count == bounds.passages)
             continue;
-        ok = sample_passage(&s, f, c);
+        if (!sample_passage(&s, f, c)) code = out_of_memory(err);
     }
-    enum med_code code = ok ? MED_OK : out_of_memory(err);
     if (!code) {
         struct med_train_corpus corpus = {.vocab = b->vocab,
             .df = med_lex_writer_df(b->lex),
@@ -89,6 +89,7 @@ enum med_code build_train(struct build *b, const uint64_t *held_out,
         struct med_train_options options = {.dim = b->options->dim,
             .seed = b->options->seed,
             .threads = b->threads,
+            .bounds = bounds,
             .progress = b->options->progress};
         code = s.doc_count == 0 ? med_fail(err, MED_E_UNSUPPORTED, "there is nothing to train on")
                                 : med_corpus_train(&corpus, &options, ret_encoder, err);

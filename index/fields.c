@@ -115,6 +115,12 @@ enum med_code med_fields_writer_new(struct med_fields_writer **ret_writer, struc
     return MED_OK;
 }
 
+enum med_code med_fields_spill(struct med_fields_writer *w, const struct med_fs *fs,
+    const char *dir, uint64_t bytes, struct med_err *err)
+{
+    return med_lex_writer_spill(w->lex, fs, dir, MED_FIELD_FILE_PREFIX "run-", bytes, err);
+}
+
 void med_fields_writer_free(struct med_fields_writer **writer)
 {
     struct med_fields_writer *w = *writer;

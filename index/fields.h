@@ -53,6 +53,9 @@ size_t med_field_headings(
 struct med_fields_writer;
 enum med_code med_fields_writer_new(
     struct med_fields_writer **ret_writer, struct med_err *err) MED_CHECK;
+/* As med_lex_writer_spill. */
+enum med_code med_fields_spill(struct med_fields_writer *writer, const struct med_fs *fs,
+    const char *dir, uint64_t bytes, struct med_err *err) MED_CHECK;
 void med_fields_writer_free(struct med_fields_writer **writer);
 /* `title` are the ids of the title's terms in `vocab`: they were analysed already. */
 enum med_code med_fields_add(struct med_fields_writer *writer, const struct med_doc *doc,

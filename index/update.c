@@ -130,6 +130,7 @@ static enum med_code prepare(struct update *u, struct med_err *err)
     struct build *b = &u->b;
     uint64_t start = med_now_ns();
     u->build_options = (struct med_build_options){.threads = u->options->threads,
+        .memory = u->options->memory,
         .reference_date = u->options->reference_date,
         .progress = u->options->progress};
     b->options = &u->build_options;

@@ -28,6 +28,7 @@ struct med_update_options {
     enum med_update_merge merge;
     bool alone;             /* see med_manifest */
     unsigned threads;       /* 0 = all */
+    uint64_t memory;        /* as in a build */
     size_t keep;            /* generations kept after publishing; 0 = 3 */
     int32_t reference_date; /* yyyymmdd that recency is counted from; 0 = today */
     double gate_overlap;    /* as in a build */

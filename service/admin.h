@@ -10,6 +10,7 @@ struct admin {
     const char *data;
     struct jobs *jobs;
     const char *snapshot_dir; /* NULL: POST /v1/admin/snapshot is refused */
+    uint64_t job_memory;      /* of updates and rebuilds, in bytes; 0: by what is free */
     size_t body_bytes_max;    /* of POST /v1/admin/documents */
 };
 

@@ -20,6 +20,7 @@ static void report_json(const struct med_build_report *r, struct med_buf *out)
     med_jw_kint(&w, "passages_encoded", (long long)r->encoded);
     med_jw_kint(&w, "documents_reused", (long long)r->reused);
     med_jw_kbool(&w, "encoder_trained", r->encoder_trained);
+    med_jw_kbool(&w, "encoder_reduced", r->encoder_trained && r->train_reduced);
     med_jw_kdouble(&w, "fusion_weight", r->fusion_weight);
     med_jw_kdouble(&w, "recall_at_10", r->recall_at_10);
     med_jw_kint(&w, "text_bytes", (long long)r->text_bytes);
@@ -54,6 +55,11 @@ static void report_text(const struct med_build_report *r, struct med_buf *out)
             "index\n",
             r->encoder_trained ? "trained" : "kept", r->fusion_weight, r->recall_at_10,
             (double)r->index_bytes / (double)MED_MIB);
+    if (r->encoder_trained && r->train_reduced)
+        med_buf_printf(out,
+            "memory was short: the encoder was trained on %u passages and at most %u terms; with "
+            "more (--memory), `medicus build --retrain` makes a better one\n",
+            r->train_passages, r->train_terms);
     med_buf_printf(out, "%llu documents analysed, %llu passages encoded, %llu documents reused\n",
         (unsigned long long)r->analysed, (unsigned long long)r->encoded,
         (unsigned long long)r->reused);
@@ -77,6 +83,7 @@ static enum med_code build(const struct options *options, struct workspace *w,
         .seed = options->seed,
         .threads = (unsigned)options->threads,
         .keep = options->keep,
+        .memory = options->memory,
         .gate_overlap = options->gate_overlap,
         .progress = &bar.progress};
     enum med_code code = med_build(w->data, w->store, &build_options, ret_report, err);

@@ -180,6 +180,7 @@ enum med_code cmd_serve(const struct options *options, struct med_err *err)
         .target_bytes_max = MED_URL_BYTES_MAX, .body_bytes_max = options->request_bytes};
     struct admin admin = {.data = options->data,
         .snapshot_dir = options->snapshot_dir,
+        .job_memory = options->job_memory,
         .body_bytes_max = options->admin_body_bytes};
     server->admin = &admin;
     spool_sweep(options->data);

@@ -78,6 +78,7 @@ static enum med_code update(const struct options *options, struct workspace *w,
     progress_bar_begin(&bar, options, "update", true);
     struct med_update_options update_options = {.threads = (unsigned)options->threads,
         .keep = options->keep,
+        .memory = options->memory,
         .gate_overlap = options->gate_overlap,
         .progress = &bar.progress};
     enum med_code code = med_update(w->data, w->store, &update_options, ret_report, err);

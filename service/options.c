@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_REAL, OPTION_PARAM };
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_UINT, OPTION_BYTES, OPTION_REAL, OPTION_PARAM };
 
 #define ON(id) (1u << COMMAND_##id)
 #define EVERY ((1u << COMMAND_COUNT) - 1)
@@ -95,6 +95,8 @@ static const struct option_row rows[] = {
     {"gate-overlap", 0, "X", "MEDICUS_GATE_OVERLAP", ON(BUILD) | ON(UPDATE), OPTION_REAL,
         AT(gate_overlap), .5, 0, 1, NULL,
         "share of present top results to be found again (default .5; 0: any)"},
+    {"memory", 0, "SIZE", "MEDICUS_MEMORY", ON(BUILD) | ON(UPDATE), OPTION_BYTES, AT(memory), 0, 0,
+        0, NULL, "most memory to use, such as 1500M or 2G (default: 3/4 of what is free)"},
     {"threads", 't', "N", "MEDICUS_THREADS", ON(BUILD) | ON(UPDATE) | ON(EVAL) | ON(SERVE),
         OPTION_UINT, AT(threads), 0, 0, 1024, NULL,
         "threads that compute (default: all processors)"},
@@ -269,6 +271,8 @@ static const struct option_row rows[] = {
     {"admin-body-bytes", 0, "N", "MEDICUS_ADMIN_BODY_BYTES", ON(SERVE), OPTION_UINT,
         AT(admin_body_bytes), 256 * MED_MIB, 1024, 64 * MED_GIB, NULL,
         "largest upload of documents (default 268435456)"},
+    {"job-memory", 0, "SIZE", "MEDICUS_JOB_MEMORY", ON(SERVE), OPTION_BYTES, AT(job_memory), 0, 0,
+        0, NULL, "most memory of updates and rebuilds, such as 2G (default: 3/4 of what is free)"},
     {"snapshot-dir", 0, "FOLDER", "MEDICUS_SNAPSHOT_DIR", ON(SERVE), OPTION_TEXT, AT(snapshot_dir),
         0, 0, 0, NULL, "where POST /v1/admin/snapshot puts backups (default: refused)"},
 };
@@ -302,6 +306,18 @@ static enum med_code set_number(
     return MED_OK;
 }
 
+static enum med_code set_bytes(
+    struct options *options, const struct option_row *row, const char *value, struct med_err *err)
+{
+    unsigned long long bytes;
+    uint64_t *p = field(options, row);
+    if (!med_str_to_bytes(med_str_of(value), &bytes))
+        return med_fail(err, MED_E_USAGE, "--%s takes a size such as 1500M or 2G, not \"%.60s\"",
+            row->name, value);
+    *p = bytes;
+    return MED_OK;
+}
+
 static bool is_true(const char *value)
 {
     struct med_str text = med_str_of(value);
@@ -323,6 +339,7 @@ static enum med_code set_value(
         *p = value;
         return MED_OK;
     }
+    case OPTION_BYTES: return set_bytes(options, row, value, err);
     case OPTION_UINT:
     case OPTION_REAL: return set_number(options, row, value, err);
     case OPTION_PARAM:
@@ -358,7 +375,7 @@ static void set_defaults(enum command_id command, struct options *options)
     for (size_t i = 0; i < ROW_COUNT; i++) {
         const struct option_row *row = &rows[i];
         if (!(row->commands & 1u << command)) continue;
-        if (row->kind == OPTION_UINT) {
+        if (row->kind == OPTION_UINT || row->kind == OPTION_BYTES) {
             uint64_t *p = field(options, row);
             *p = (uint64_t)row->number;
         } else if (row->kind == OPTION_REAL) {
@@ -620,7 +637,8 @@ static void write_value(
     s->is_set = true;
     if (row->kind == OPTION_FLAG) {
         snprintf(s->value, sizeof s->value, "%s", *(const bool *)at ? "true" : "false");
-    } else if (row->kind == OPTION_UINT) {
+    } else if (row->kind == OPTION_UINT || row->kind == OPTION_BYTES) {
+        s->is_set = row->kind == OPTION_UINT || *(const uint64_t *)at;
         snprintf(s->value, sizeof s->value, "%llu", (unsigned long long)*(const uint64_t *)at);
     } else if (row->kind == OPTION_REAL) {
         s->is_set = *(const double *)at >= row->min; /* defaults outside of the range mean none */

@@ -64,7 +64,7 @@ struct options {
     uint64_t interval_s;
     /* build, update */
     bool retrain, full, lexical_only;
-    uint64_t dim, seed, keep;
+    uint64_t dim, seed, keep, memory; /* memory in bytes, 0: by what is free */
     double gate_overlap;
     /* backup */
     bool without_keys;
@@ -96,6 +96,7 @@ struct options {
     uint64_t io_threads, queue_depth, connections, header_deadline_ms, body_deadline_ms, idle_ms;
     uint64_t request_bytes, admin_body_bytes, cursor_seconds, cache_bytes;
     const char *snapshot_dir;
+    uint64_t job_memory; /* bytes, 0: by what is free */
 
     /* serve */
     const char *audit_log;

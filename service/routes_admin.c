@@ -15,7 +15,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define REBUILD_ARGS_MAX 16
+#define REBUILD_ARGS_MAX 32
 #define NAME_MAX_LEN 100
 
 /* --- answers --- */
@@ -321,11 +321,23 @@ static bool body_is_empty(const struct http_request *r, struct http_response *re
     return false;
 }
 
+/* "--memory" and its value behind the arguments; false: the server says nothing about it. */
+static bool memory_args(const struct server *server, const char *args[2], char text[32])
+{
+    if (!server->admin->job_memory) return false;
+    snprintf(text, 32, "%llu", (unsigned long long)server->admin->job_memory);
+    args[0] = "--memory";
+    args[1] = text;
+    return true;
+}
+
 void route_admin_update(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response)
 {
-    static const char *const args[] = {"update", "--quiet", NULL};
+    const char *args[5] = {"update", "--quiet"};
+    char memory[32];
     (void)worker;
+    (void)memory_args(server, args + 2, memory);
     if (!body_is_empty(request, response)) return;
     struct job_request job = {.kind = JOB_UPDATE, .args = args};
     (void)submit_and_answer(server, request, response, &job, false);
@@ -357,12 +369,23 @@ static bool add_member(struct rebuild_args *args, const struct med_json *member)
         {"seed", "--seed", MED_JSON_NUMBER, 0, 9007199254740991.0, true},
         {"keep", "--keep", MED_JSON_NUMBER, 1, 1000, true},
         {"gate_overlap", "--gate-overlap", MED_JSON_NUMBER, 0, 1, false},
+        {"memory", "--memory", MED_JSON_STRING, 0, 0, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcmp(med_json_key(member), rows[i].name) != 0) continue;
         if (med_json_type(member) != rows[i].type) return false;
         if (rows[i].type == MED_JSON_BOOL) {
             if (med_json_bool(member)) add_arg(args, rows[i].option);
+            return true;
+        }
+        if (rows[i].type == MED_JSON_STRING) {
+            struct med_str size = med_json_string(member);
+            unsigned long long bytes;
+            if (!med_str_to_bytes(size, &bytes)) return false;
+            char *copy = args->numbers[args->count];
+            snprintf(copy, sizeof args->numbers[0], "%llu", bytes);
+            add_arg(args, rows[i].option);
+            add_arg(args, copy);
             return true;
         }
         double x = med_json_number(member);
@@ -381,6 +404,8 @@ void route_admin_rebuild(struct server *server, struct worker_state *worker,
     const struct http_request *request, struct http_response *response)
 {
     struct rebuild_args args = {.list = {"build", "--quiet"}, .count = 2};
+    /* In front, so that what the body says wins. */
+    if (memory_args(server, args.list + args.count, args.numbers[args.count])) args.count += 2;
     struct med_json *root = NULL;
     struct med_err err = {0};
     struct med_str body = med_str_trim(med_buf_str(&request->body));
@@ -397,7 +422,7 @@ void route_admin_rebuild(struct server *server, struct worker_state *worker,
     if (!good) {
         respond_problem(request, response, PROBLEM_INVALID_PARAMETER,
             "the body may name retrain, full, lexical_only (true or false), dim, seed, keep (whole "
-            "numbers) and gate_overlap (0 to 1)");
+            "numbers), gate_overlap (0 to 1) and memory (a size such as \"2G\")");
         return;
     }
     struct job_request job = {.kind = JOB_REBUILD, .args = args.list};

@@ -47,14 +47,10 @@ static enum med_code encode_chain(
     return lex_encoder_term(encoder, med_vocab_term(w->vocab, id), chain->df, err);
 }
 
-enum med_code med_lex_writer_finish(struct med_lex_writer *writer, const struct med_fs *fs,
+enum med_code lex_writer_write(const struct med_lex_writer *writer, const struct med_fs *fs,
     const char *dir, const char *prefix, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],
     struct med_err *err)
 {
-    if (writer->broken)
-        return med_fail(
-            err, MED_E_CONFLICT, "a lexical index that ran out of memory cannot be finished");
-    lex_writer_close(writer);
     struct lex_shape shape = {.lengths = writer->lengths,
         .chunk_count = writer->chunk_count,
         .length_max = writer->length_max,
@@ -70,4 +66,25 @@ enum med_code med_lex_writer_finish(struct med_lex_writer *writer, const struct 
     lex_encoder_free(&encoder);
     med_free(terms);
     return code;
+}
+
+enum med_code med_lex_writer_finish(struct med_lex_writer *writer, const struct med_fs *fs,
+    const char *dir, const char *prefix, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],
+    struct med_err *err)
+{
+    if (writer->broken)
+        return med_fail(
+            err, MED_E_CONFLICT, "a lexical index that ran out of memory cannot be finished");
+    lex_writer_close(writer);
+    enum med_code code = writer->run_count
+                             ? lex_spill_merge(writer, fs, dir, prefix, ret_files, err)
+                             : lex_writer_write(writer, fs, dir, prefix, ret_files, err);
+    if (code != MED_OK) return code;
+    if (!lex_writer_drop(writer))
+        return med_fail(err, MED_E_NOMEM, "no memory for the document frequencies");
+    writer->df_is_whole = true;
+    med_free(writer->chains);
+    writer->chains = NULL;
+    writer->chains_cap = 0;
+    return MED_OK;
 }

@@ -57,12 +57,17 @@ enum med_code med_lex_writer_doc(struct med_lex_writer *writer, struct med_lex_f
     struct med_lex_field mesh, struct med_err *err) MED_CHECK;
 enum med_code med_lex_writer_chunk(
     struct med_lex_writer *writer, struct med_lex_field body, struct med_err *err) MED_CHECK;
+/* Bounds the memory of postings: whenever they take more than `bytes`, they go to files in `dir`,
+ * which exists, their names behind `prefix`, and med_lex_writer_finish merges and removes these.
+ * The index has the same bytes. fs and prefix are borrowed. Before the first document. */
+enum med_code med_lex_writer_spill(struct med_lex_writer *writer, const struct med_fs *fs,
+    const char *dir, const char *prefix, uint64_t bytes, struct med_err *err) MED_CHECK;
 uint64_t med_lex_writer_bytes(const struct med_lex_writer *writer); /* memory it holds */
 /* df per vocabulary id as defined above, for the encoder's training: after the last chunk, nothing
  * can be added any more. NULL = out of memory. */
 const uint32_t *med_lex_writer_df(struct med_lex_writer *writer);
 /* Writes the files into dir, their names behind `prefix` (""), synced; fills
- * ret_files[MED_LEX_FILE_COUNT]. */
+ * ret_files[MED_LEX_FILE_COUNT]. Once; of the writer only its df is left. */
 #define MED_LEX_FILE_COUNT 3
 enum med_code med_lex_writer_finish(struct med_lex_writer *writer, const struct med_fs *fs,
     const char *dir, const char *prefix, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],

@@ -36,18 +36,25 @@ enum med_code med_lex_writer_new(const struct med_vocab *vocab, struct med_lex_w
     return MED_OK;
 }
 
+static void free_pool(struct med_lex_writer *w)
+{
+    for (size_t i = 0; i < w->pool_count; i++) med_free(w->pool[i]);
+    w->pool_count = w->pool_used = 0;
+}
+
 void med_lex_writer_free(struct med_lex_writer **writer)
 {
     struct med_lex_writer *w = *writer;
     if (!w) return;
     *writer = NULL;
-    for (size_t i = 0; i < w->pool_count; i++) med_free(w->pool[i]);
+    free_pool(w);
     med_free(w->pool);
     med_free(w->chains);
     med_free(w->df);
     med_free(w->lengths);
     med_free(w->touched);
     med_free(w->title);
+    med_free(w->runs);
     med_free(w);
 }
 
@@ -221,7 +228,10 @@ enum med_code med_lex_writer_doc(struct med_lex_writer *w, struct med_lex_field 
     if (w->closed)
         return med_fail(err, MED_E_CONFLICT, "a finished lexical index takes no documents");
     finish_doc(w);
-    enum med_code code = reserve_chains(w, title, err);
+    enum med_code code = MED_OK;
+    if (w->spill_fs && (uint64_t)w->pool_count * LEX_POOL_BLOCK_BYTES > w->spill_bytes)
+        code = lex_spill_run(w, err);
+    if (code == MED_OK) code = reserve_chains(w, title, err);
     if (code == MED_OK) code = reserve_chains(w, mesh, err);
     if (code != MED_OK) return code;
     w->doc_count++;
@@ -307,11 +317,30 @@ void lex_writer_close(struct med_lex_writer *w)
     w->closed = true;
 }
 
+/* Adds the df of what is in memory to that of the runs. */
+static bool add_df(struct med_lex_writer *w)
+{
+    size_t count = med_vocab_count(w->vocab), before = w->df_cap;
+    if (!med_grow(&w->df, &w->df_cap, count ? count : 1, sizeof(*w->df))) return false;
+    memset(w->df + before, 0, (w->df_cap - before) * sizeof(*w->df));
+    for (size_t i = 0; i < count && i < w->chains_cap; i++) w->df[i] += w->chains[i].df;
+    return true;
+}
+
+bool lex_writer_drop(struct med_lex_writer *w)
+{
+    if (!w->df_is_whole && !add_df(w)) return false;
+    free_pool(w);
+    if (w->chains) memset(w->chains, 0, w->chains_cap * sizeof(*w->chains));
+    w->chunk_count = w->doc_count = w->length_max = 0;
+    w->length_sum = w->posting_count = 0;
+    return true;
+}
+
 const uint32_t *med_lex_writer_df(struct med_lex_writer *w)
 {
     lex_writer_close(w);
-    size_t count = med_vocab_count(w->vocab);
-    if (!med_grow(&w->df, &w->df_cap, count ? count : 1, sizeof(*w->df))) return NULL;
-    for (size_t i = 0; i < count; i++) w->df[i] = i < w->chains_cap ? w->chains[i].df : 0;
+    if (!w->df_is_whole && !add_df(w)) return NULL;
+    w->df_is_whole = true;
     return w->df;
 }

@@ -18,6 +18,13 @@ struct lex_chain {
 };
 _Static_assert(sizeof(struct lex_chain) == 24, "one per vocabulary term: keep it small");
 
+/* Postings that went to files: an index of its own, of the passages behind those of earlier runs.
+ */
+struct lex_run {
+    uint32_t chunk_count;
+    struct med_file_ref files[MED_LEX_FILE_COUNT];
+};
+
 struct lex_title_term {
     uint32_t term, wtf;
 };
@@ -27,7 +34,7 @@ struct med_lex_writer {
     struct med_lex_weights weights;
     struct lex_chain *chains; /* by vocabulary id */
     size_t chains_cap;
-    uint32_t *df; /* the answer of med_lex_writer_df */
+    uint32_t *df; /* the answer of med_lex_writer_df; before it, of the passages in runs */
     size_t df_cap;
     uint8_t **pool; /* blocks of LEX_POOL_BLOCK_BYTES */
     size_t pool_cap, pool_count;
@@ -45,7 +52,14 @@ struct med_lex_writer {
     uint32_t title_len;
     uint32_t doc_count;
     bool doc_has_chunks;
+    const struct med_fs *spill_fs; /* NULL: everything stays in memory */
+    const char *spill_prefix;
+    char spill_dir[MED_PATH_MAX];
+    uint64_t spill_bytes; /* of the pool */
+    struct lex_run *runs;
+    size_t runs_cap, run_count;
     bool closed; /* no more documents */
+    bool df_is_whole;
     bool broken; /* out of memory within a passage: nothing can be written any more */
 };
 
@@ -68,3 +82,17 @@ bool lex_chain_next(struct lex_chain_reader *reader, uint32_t *chunk, uint32_t *
 /* Counts title and MeSH terms of the current document that no body had; further chunks are refused.
  */
 void lex_writer_close(struct med_lex_writer *writer);
+/* finish.c: writes what is in memory. */
+enum med_code lex_writer_write(const struct med_lex_writer *writer, const struct med_fs *fs,
+    const char *dir, const char *prefix, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],
+    struct med_err *err) MED_CHECK;
+/* Forgets the postings in memory, keeps their df. False = out of memory, nothing has changed. */
+bool lex_writer_drop(struct med_lex_writer *writer);
+
+/* --- spill.c --- */
+/* The postings in memory become a run. Between documents. */
+enum med_code lex_spill_run(struct med_lex_writer *writer, struct med_err *err) MED_CHECK;
+/* All runs become one index, and are removed. */
+enum med_code lex_spill_merge(struct med_lex_writer *writer, const struct med_fs *fs,
+    const char *dir, const char *prefix, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],
+    struct med_err *err) MED_CHECK;

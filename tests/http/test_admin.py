@@ -239,7 +239,8 @@ class Admin(unittest.TestCase):
             self.problem(other.ask("POST", "snapshot"), "not-implemented", 501)
 
     def test_parameters_of_a_rebuild(self):
-        for body in ('{"retrain":1}', '{"what":true}', "[]", '{"gate_overlap":2}', '{"dim":-1}'):
+        for body in ('{"retrain":1}', '{"what":true}', "[]", '{"gate_overlap":2}',
+                     '{"memory":"1X"}', '{"memory":1}', '{"dim":-1}'):
             self.problem(self.operator.ask("POST", "rebuild", body,
                                            Content_Type="application/json"),
                          "invalid-parameter", 400)

@@ -263,7 +263,8 @@ static void smoothing_moves_rare_terms_to_their_company_and_leaves_common_ones(v
     struct med_train_corpus corpus = corpus_of(t);
     struct corpus_set set = {0};
     float *before, *after;
-    OK(corpus_prepare(&corpus, 7, &set, &err));
+    struct med_train_bounds all = {MED_TRAIN_PASSAGES_MAX, MED_ENCODER_VOCAB_MAX};
+    OK(corpus_prepare(&corpus, 7, all, &set, &err));
     OK(corpus_svd(&set, DIM, 7, 1, NULL, &before, &err));
     float *rare = before + (size_t)set.row_of[word(t, "rare0.0")] * DIM;
     const float *common = before + (size_t)set.row_of[word(t, "topic3.0")] * DIM;

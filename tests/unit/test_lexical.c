@@ -167,20 +167,33 @@ static struct med_lex_field field_of(struct raw_field f)
     return (struct med_lex_field){.terms = f.terms, .term_count = f.count, .length = f.length};
 }
 
-static enum med_code corpus_write(
-    const struct corpus *c, const char *dir, struct med_file_ref files[MED_LEX_FILE_COUNT])
+/* With bytes of memory for postings, UINT64_MAX = all. */
+static enum med_code corpus_write_within(const struct corpus *c, const char *dir, uint64_t bytes,
+    struct med_file_ref files[MED_LEX_FILE_COUNT])
 {
     struct med_lex_writer *w = NULL;
     enum med_code code = med_lex_writer_new(c->vocab, c->weights, &w, NULL);
     uint32_t chunk = 0;
+    if (code == MED_OK && bytes != UINT64_MAX)
+        code = med_lex_writer_spill(w, med_fs_posix(), dir, "run-", bytes, NULL);
     for (uint32_t d = 0; d < c->doc_count && code == MED_OK; d++) {
         code = med_lex_writer_doc(w, field_of(c->docs[d].title), field_of(c->docs[d].mesh), NULL);
         for (; code == MED_OK && chunk < c->chunk_count && c->chunks[chunk].doc == d; chunk++)
             code = med_lex_writer_chunk(w, field_of(c->chunks[chunk].body), NULL);
     }
     if (code == MED_OK) code = med_lex_writer_finish(w, med_fs_posix(), dir, "", files, NULL);
+    /* Finished or not, spilled or not: the document frequencies are whole. */
+    const uint32_t *df = code == MED_OK ? med_lex_writer_df(w) : NULL;
+    for (uint32_t id = 0; df && id < c->term_count && id < 50; id++)
+        assert_int_equal(df[id], naive_df(c, id));
     if (w) med_lex_writer_free(&w);
     return code;
+}
+
+static enum med_code corpus_write(
+    const struct corpus *c, const char *dir, struct med_file_ref files[MED_LEX_FILE_COUNT])
+{
+    return corpus_write_within(c, dir, UINT64_MAX, files);
 }
 
 struct index {
@@ -493,6 +506,38 @@ static void writer_tells_document_frequencies(void **state)
     corpus_free(&c);
 }
 
+/* A megabyte is the smallest that a writer holds: with less, each document is a run. */
+static void spilled_postings_give_the_same_bytes(void **state)
+{
+    static const struct {
+        uint32_t docs, terms;
+        size_t words;
+        uint64_t bytes;
+    } shapes[] = {{1, 20, 9, 0}, {150, 300, 60, 0}, {3000, 20000, 120, 1 << 20}};
+    struct med_rng rng;
+    (void)state;
+    med_rng_seed(&rng, test_seed());
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct corpus c = corpus_new(&rng, shapes[i].docs, shapes[i].terms, shapes[i].words);
+        struct med_file_ref whole[MED_LEX_FILE_COUNT], spilled[MED_LEX_FILE_COUNT];
+        char dir[64], path[MED_PATH_MAX];
+        make_dir(dir);
+        assert_int_equal(corpus_write_within(&c, dir, UINT64_MAX, whole), MED_OK);
+        assert_int_equal(corpus_write_within(&c, dir, shapes[i].bytes, spilled), MED_OK);
+        for (int f = 0; f < MED_LEX_FILE_COUNT; f++) {
+            assert_int_equal(spilled[f].size, whole[f].size);
+            assert_true(med_hash128_eq(spilled[f].hash, whole[f].hash));
+        }
+        /* What was spilled is gone: rmdir wants an empty folder. */
+        for (int f = 0; f < MED_LEX_FILE_COUNT; f++) {
+            assert_int_equal(med_path_join(path, dir, whole[f].name, NULL), MED_OK);
+            assert_int_equal(unlink(path), 0);
+        }
+        assert_int_equal(rmdir(dir), 0);
+        corpus_free(&c);
+    }
+}
+
 static void bad_queries_are_refused(void **state)
 {
     (void)state;
@@ -601,24 +646,26 @@ static void damaged_bytes_never_crash(void **state)
 static void running_out_of_memory_is_an_error(void **state)
 {
     (void)state;
-    struct med_rng rng;
-    med_rng_seed(&rng, 7);
-    struct corpus c = corpus_new(&rng, 300, 60, 20);
-    char dir[64];
-    make_dir(dir);
-    struct med_file_ref files[MED_LEX_FILE_COUNT];
-    enum med_code code = MED_E_NOMEM;
-    uint64_t n = 1;
-    for (; n < 2000 && code != MED_OK; n++) {
-        med_mem_fail_after(n);
-        code = corpus_write(&c, dir, files);
-        med_mem_fail_after(0);
-        assert_true(code == MED_OK || code == MED_E_NOMEM);
+    for (unsigned spilled = 0; spilled < 2; spilled++) {
+        struct med_rng rng;
+        med_rng_seed(&rng, 7);
+        struct corpus c = corpus_new(&rng, spilled ? 3 : 300, 60, 20);
+        char dir[64];
+        make_dir(dir);
+        struct med_file_ref files[MED_LEX_FILE_COUNT];
+        enum med_code code = MED_E_NOMEM;
+        uint64_t n = 1;
+        for (; n < 2000 && code != MED_OK; n++) {
+            med_mem_fail_after(n);
+            code = corpus_write_within(&c, dir, spilled ? 0 : UINT64_MAX, files);
+            med_mem_fail_after(0);
+            assert_true(code == MED_OK || code == MED_E_NOMEM);
+        }
+        assert_int_equal(code, MED_OK);
+        assert_true(n > 10);
+        remove_dir(dir);
+        corpus_free(&c);
     }
-    assert_int_equal(code, MED_OK);
-    assert_true(n > 10);
-    remove_dir(dir);
-    corpus_free(&c);
 }
 
 /* --- CPU paths --- */
@@ -725,6 +772,7 @@ int main(void)
         cmocka_unit_test(length_codes_round_down),
         cmocka_unit_test(searches_equal_both_oracles),
         cmocka_unit_test(writer_tells_document_frequencies),
+        cmocka_unit_test(spilled_postings_give_the_same_bytes),
         cmocka_unit_test(bad_queries_are_refused),
         cmocka_unit_test(damaged_bytes_never_crash),
         cmocka_unit_test(running_out_of_memory_is_an_error),
