@@ -39,7 +39,7 @@ def make_generations(program, rng, work):
     path = os.path.join(work, "records.jsonl")
     words = set()
     for n in range(1, GENERATIONS + 1):
-        count = few_or_many(200, 20000) if n == 1 else few_or_many(60, 2000)
+        count = few_or_many(200, 12000) if n == 1 else few_or_many(60, 2000)
         write_records(path, "base", count, rng)  # the same ids, other texts
         medicus.ingest([os.path.join(SAMPLE, "pubmed"), path])
         keep = ("--keep", str(GENERATIONS + 1))
