@@ -24,7 +24,7 @@ done
 
 # shellcheck source=deploy/packages.sh
 . "$root/deploy/packages.sh"
-packages_install "${packages_build[@]}" debhelper dpkg-dev
+packages_install "${packages_build[@]}" build-essential debhelper
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
