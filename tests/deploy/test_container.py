@@ -53,9 +53,13 @@ class Container(unittest.TestCase):
             make_base(folder)
             buildah = ("buildah", "--root", folder / "storage", "--runroot", folder / "run",
                        "--storage-driver", "vfs")
-            scratch = must(*buildah, "from", "scratch").strip()
-            must(*buildah, "add", "--quiet", scratch, BASE, "/")
-            must(*buildah, "commit", "--quiet", scratch, "docker.io/library/debian:12-slim")
+            try:  # nothing of ours yet: where this fails (inside a chroot), nothing can be built
+                must("unshare", "--mount", "true")
+                scratch = must(*buildah, "from", "scratch").strip()
+                must(*buildah, "add", "--quiet", scratch, BASE, "/")
+                must(*buildah, "commit", "--quiet", scratch, "docker.io/library/debian:12-slim")
+            except AssertionError as error:
+                self.skipTest(f"containers cannot be made here: {str(error)[-200:]}")
             must(*buildah, "build", "--isolation", "chroot", "--pull-never", "--layers=false",
                  "--format", "docker", "-f", ROOT / "deploy/Dockerfile", "--ignorefile",
                  ROOT / "deploy/Dockerfile.dockerignore", "-t", "medicus", ROOT)
