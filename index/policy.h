@@ -6,6 +6,7 @@
  * 1996, "The log-structured merge-tree"). When a tier is full its segments become one of the tier
  * above, together with all smaller ones. So a document is written once per tier: log(n) times
  * instead of n / batch times, and a generation has at most MED_MERGE_FANOUT - 1 segments per tier.
+ * (Within the lowest tier it is written again with every seventh update, while that is cheap.)
  *
  * Dead documents cost room and time until their segment is written again; one that is dead by more
  * than a third is written alone: each death then pays for at most two documents that are copied. */

@@ -85,8 +85,7 @@ static void what_is_added_is_written_once_per_tier(void **state)
     med_rng_seed(&rng, med_test_seed());
     for (unsigned trial = 0; trial < 20; trial++) {
         struct world w = {0};
-        /* Much smaller ones are written more often within the lowest tier, which is cheap. */
-        uint64_t largest = MED_MERGE_FLOOR_PASSAGES / 2 + med_rng_below(&rng, 20000);
+        uint64_t largest = 1 + med_rng_below(&rng, 20000);
         unsigned updates = 1000 + (unsigned)med_rng_below(&rng, 4000);
         for (unsigned i = 0; i < updates; i++) {
             add(&w, 1 + med_rng_below(&rng, largest));
@@ -95,7 +94,11 @@ static void what_is_added_is_written_once_per_tier(void **state)
         double amplification = (double)w.copied / (double)w.added;
         print_message("%u updates, %llu documents: at most %zu segments, written %.2f times\n",
             updates, (unsigned long long)w.added, w.most, 1 + amplification);
-        assert_true(amplification <= tiers(w.added) + 2);
+        /* Within the lowest tier what is there is written at every seventh update, until it has
+         * outgrown the tier: half of the tier on average. */
+        double mean = (double)w.added / updates;
+        double lowest = MED_MERGE_FLOOR_PASSAGES / mean / (2.0 * (MED_MERGE_FANOUT - 1));
+        assert_true(amplification <= tiers(w.added) + 2 + lowest);
         assert_true(w.most <= MED_MERGE_SEGMENTS_MAX);
     }
 }
