@@ -69,6 +69,9 @@ struct fetch_params {
 /* "Methods, Results > Harms"; the names are borrowed. */
 enum med_code fetch_params_sections(
     struct fetch_params *params, struct med_str list, struct med_err *err) MED_CHECK;
+/* The same of a JSON list of headings. */
+enum med_code fetch_params_section_list(
+    struct fetch_params *params, const struct med_json *list, struct med_err *err) MED_CHECK;
 
 /* One parameter as text; `also` is another name that the caller knows, for the error. MED_E_USAGE:
  * the name is unknown. */

@@ -114,3 +114,20 @@ enum med_code fetch_params_member(struct fetch_params *params, const struct med_
     }
     return fetch_params_set(params, name, value, "ids", err);
 }
+
+enum med_code fetch_params_section_list(
+    struct fetch_params *params, const struct med_json *list, struct med_err *err)
+{
+    if (med_json_type(list) != MED_JSON_ARRAY)
+        return med_fail(err, MED_E_INVALID, "sections: a list of strings expected, not %s",
+            med_json_type_name(med_json_type(list)));
+    for (const struct med_json *v = med_json_first(list); v; v = med_json_next(v)) {
+        struct med_str name = med_str_trim(med_json_string(v));
+        if (med_json_type(v) != MED_JSON_STRING || name.len == 0)
+            return med_fail(err, MED_E_INVALID, "sections: headings expected");
+        if (params->section_count == FETCH_SECTIONS_MAX)
+            return med_fail(err, MED_E_LIMIT, "sections: at most %d", FETCH_SECTIONS_MAX);
+        params->sections[params->section_count++] = name;
+    }
+    return MED_OK;
+}

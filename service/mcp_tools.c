@@ -242,23 +242,6 @@ static enum med_code terms(struct mcp_engine *engine, const struct med_json *arg
 
 /* --- fetch --- */
 
-static enum med_code read_sections(
-    const struct med_json *list, struct fetch_params *params, struct med_err *err)
-{
-    if (med_json_type(list) != MED_JSON_ARRAY)
-        return med_fail(err, MED_E_INVALID, "sections: a list of strings expected, not %s",
-            med_json_type_name(med_json_type(list)));
-    for (const struct med_json *v = med_json_first(list); v; v = med_json_next(v)) {
-        struct med_str name = med_str_trim(med_json_string(v));
-        if (med_json_type(v) != MED_JSON_STRING || name.len == 0)
-            return med_fail(err, MED_E_INVALID, "sections: headings expected");
-        if (params->section_count == FETCH_SECTIONS_MAX)
-            return med_fail(err, MED_E_LIMIT, "sections: at most %d", FETCH_SECTIONS_MAX);
-        params->sections[params->section_count++] = name;
-    }
-    return MED_OK;
-}
-
 static enum med_code read_fetch(const struct med_json *arguments, struct fetch_params *params,
     struct med_arena *arena, struct med_str *ret_id, struct med_err *err)
 {
@@ -275,7 +258,7 @@ static enum med_code read_fetch(const struct med_json *arguments, struct fetch_p
         } else if (med_str_eq(name, MED_STR("id"))) {
             code = text_argument(m, ret_id, err);
         } else if (med_str_eq(name, MED_STR("sections"))) {
-            code = read_sections(m, params, err);
+            code = fetch_params_section_list(params, m, err);
         } else {
             if (med_str_eq(name, MED_STR("max_tokens")))
                 code = whole_argument(m, TOKENS_MAX, &n, err);

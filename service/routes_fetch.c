@@ -109,25 +109,6 @@ static enum med_code read_ids(
     return MED_OK;
 }
 
-static enum med_code read_sections(
-    const struct med_json *list, struct fetch_params *params, struct med_err *err)
-{
-    if (med_json_type(list) == MED_JSON_STRING)
-        return fetch_params_sections(params, med_json_string(list), err);
-    if (med_json_type(list) != MED_JSON_ARRAY)
-        return med_fail(err, MED_E_INVALID, "sections: a list of strings expected, not %s",
-            med_json_type_name(med_json_type(list)));
-    for (const struct med_json *v = med_json_first(list); v; v = med_json_next(v)) {
-        struct med_str name = med_str_trim(med_json_string(v));
-        if (med_json_type(v) != MED_JSON_STRING || name.len == 0)
-            return med_fail(err, MED_E_INVALID, "sections: headings expected");
-        if (params->section_count == FETCH_SECTIONS_MAX)
-            return med_fail(err, MED_E_LIMIT, "sections: at most %d", FETCH_SECTIONS_MAX);
-        params->sections[params->section_count++] = name;
-    }
-    return MED_OK;
-}
-
 static enum med_code read_fetch(const struct med_json *body, struct med_arena *arena,
     struct fetch_request *f, struct med_err *err)
 {
@@ -140,7 +121,9 @@ static enum med_code read_fetch(const struct med_json *body, struct med_arena *a
         if (med_str_eq(name, MED_STR("ids"))) {
             code = read_ids(m, f, err);
         } else if (med_str_eq(name, MED_STR("sections"))) {
-            code = read_sections(m, &f->params, err);
+            code = med_json_type(m) == MED_JSON_STRING
+                       ? fetch_params_sections(&f->params, med_json_string(m), err)
+                       : fetch_params_section_list(&f->params, m, err);
         } else {
             code = fetch_params_member(&f->params, m, arena, err);
         }
