@@ -48,6 +48,7 @@ static struct http_options http_options_of(const struct options *o)
         .tls = o->tls_cert != NULL,
         .io_threads = (unsigned)o->io_threads,
         .workers = o->threads ? (unsigned)o->threads : med_cpu_count(),
+        .queue_ms = o->queue_ms,
         .queue_depth = o->queue_depth,
         .connections_max = o->connections,
         .body_bytes_max = o->request_bytes,

@@ -2,6 +2,7 @@
 #include "service/http_server.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 bool http_header_get(const struct http_request *request, const char *name, struct med_str *ret)
 {
@@ -35,4 +36,14 @@ void http_response_header(struct http_response *r, const char *name, const char 
     value[room - 1] = '\0';
     va_end(args);
     r->header_count++;
+}
+
+void http_send_raw(int fd, const char *status_and_fields, const char *body)
+{
+    char text[768];
+    int len = snprintf(text, sizeof text,
+        "HTTP/1.1 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+        "Connection: close\r\n\r\n%s",
+        status_and_fields, strlen(body), body);
+    (void)!send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 }

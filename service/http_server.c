@@ -47,6 +47,8 @@
 #define FRESH_GRACE_MS 250    /* at a stop, for connections that have not said anything yet */
 #define LOOK_FOR_ENDS_EVERY 5 /* turns of the reaper */
 #define PATIENCE_BYTES MED_MIB
+/* Reading, refusing and sending must not wait until a search has used up its share of a core. */
+#define WORKER_NICE 4
 #define REAPED UINT64_MAX
 
 struct io_thread {
@@ -166,22 +168,10 @@ static void on_connection(
     med_free(c);
 }
 
-/* Answers for connections that libmicrohttpd does not answer; short enough for the socket's buffer.
- * Nothing else is being sent at this time. */
-static void send_raw(int fd, const char *status_and_fields, const char *body)
-{
-    char text[768];
-    int len = snprintf(text, sizeof text,
-        "HTTP/1.1 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-        "Connection: close\r\n\r\n%s",
-        status_and_fields, strlen(body), body);
-    (void)!send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 static void send_timeout(const struct http_server *s, int fd)
 {
     if (s->options.tls) return; /* only libmicrohttpd knows the session's keys */
-    send_raw(fd, "408 Request Timeout",
+    http_send_raw(fd, "408 Request Timeout",
         "{\"type\":\"/problems/request-timeout\",\"title\":\"The request took too long to arrive\","
         "\"status\":408,\"next\":\"Send the whole request without pauses.\"}\n");
 }
@@ -449,7 +439,7 @@ static enum MHD_Result on_complete(struct exchange *x)
     x->step = STEP_WORKING;
     x->request.queued_ns = med_now_ns();
     MHD_suspend_connection(x->mhd);
-    if (!worker_pool_submit(s->pool, x)) {
+    if (!worker_pool_submit(s->pool, x, x->request.urgent)) {
         app->overloaded(app->ctx, &x->request, &x->response);
         resume(x);
     }
@@ -529,7 +519,7 @@ static void worker_state_free(void *ctx, void *state)
 static void refuse_connection(struct http_server *s, int fd)
 {
     if (!s->options.tls)
-        send_raw(fd, "503 Service Unavailable\r\nRetry-After: 1",
+        http_send_raw(fd, "503 Service Unavailable\r\nRetry-After: 1",
             "{\"type\":\"/problems/overloaded\",\"title\":\"Too many requests at "
             "once\",\"status\":503,"
             "\"detail\":\"too many connections\",\"next\":\"Wait for the seconds in Retry-After, "
@@ -639,6 +629,8 @@ static enum med_code start(struct http_server *s, struct med_err *err)
     if (!s->io) return med_fail(err, MED_E_NOMEM, "out of memory for the server");
     struct worker_pool_options pool = {.threads = s->options.workers,
         .depth = s->options.queue_depth,
+        .wait_ns = s->options.queue_ms * 1000000,
+        .nice = WORKER_NICE,
         .ctx = s,
         .state_new = worker_state_new,
         .state_free = worker_state_free,
@@ -749,10 +741,19 @@ bool http_server_responsive(struct http_server *s)
     return all;
 }
 
-struct http_stats http_server_stats(const struct http_server *s)
+bool http_server_admits(struct http_server *s, const struct http_request *request)
 {
+    return worker_pool_admits(s->pool, request->urgent);
+}
+
+struct http_stats http_server_stats(struct http_server *s)
+{
+    struct worker_pool_stats pool = worker_pool_stats(s->pool);
     return (struct http_stats){.connections = atomic_load(&s->open_count),
-        .queue_depth = worker_pool_waiting(s->pool),
+        .queue_depth = pool.waiting,
+        .queue_refused = pool.refused,
+        .served_ns = pool.served_ns,
+        .overload = pool.overload,
         .accepted = atomic_load(&s->accepted),
         .refused = atomic_load(&s->refused),
         .reaped = atomic_load(&s->reaped)};

@@ -5,7 +5,7 @@
  *
  *   header complete -> app.begin (I/O thread)  refuse at once, or take the body
  *   body complete   -> app.quick (I/O thread)  answer at once, or
- *                      queue full? -> app.overloaded : connection suspended, app.work (worker),
+ *                      too many? -> app.overloaded : connection suspended, app.work (worker),
  *                      connection resumed
  *   answer handed to libmicrohttpd -> app.done (I/O thread), for metrics and logs
  *
@@ -46,6 +46,7 @@ struct http_request {
     struct med_buf body;
     struct http_sink *sink;      /* set by app.begin; NULL: the body is collected in `body` */
     size_t body_bytes_max;       /* of this request; app.begin may change it */
+    bool urgent;                 /* set by app.begin: waits even in overload (admission.h) */
     bool deferred;               /* http_request_defer */
     uint64_t start_ns;           /* header complete */
     uint64_t queued_ns, work_ns; /* waited for, and spent on, a worker */
@@ -77,6 +78,10 @@ struct http_response {
 void http_response_header(struct http_response *response, const char *name, const char *fmt, ...)
     MED_PRINTF(3, 4);
 
+/* Answers for connections that libmicrohttpd does not answer; short enough for the socket's buffer.
+ * Nothing else is being sent at this time. */
+void http_send_raw(int fd, const char *status_and_fields, const char *body);
+
 struct http_app {
     void *ctx;
     /* false: refused, the response is filled in and the body is not wanted. */
@@ -105,13 +110,16 @@ struct http_options {
     bool allow_public;
     bool tls; /* with what tls_use was told */
     unsigned io_threads, workers;
+    uint64_t queue_ms; /* how long a request may wait in overload */
     size_t queue_depth, connections_max, body_bytes_max, header_count_max, target_bytes_max;
     uint64_t header_deadline_ms, body_deadline_ms, idle_ms;
     uint64_t stop_deadline_ms; /* how long a stop waits for requests in progress */
 };
 
 struct http_stats {
-    uint64_t connections, queue_depth, accepted, refused, reaped;
+    uint64_t connections, accepted, refused, reaped;
+    uint64_t queue_depth, queue_refused, served_ns; /* of the pool (worker_pool.h) */
+    bool overload;
 };
 
 struct http_server;
@@ -129,7 +137,10 @@ enum med_code http_server_run(
     struct http_server *server, const atomic_bool *stop, struct med_err *err) MED_CHECK;
 /* Async-signal-safe. */
 void http_server_wake(struct http_server *server);
+/* Whether a request that needs a worker would be let in now; for app.begin, so that what is refused
+ * for that reason is refused before its body. False counts as a refusal. */
+bool http_server_admits(struct http_server *server, const struct http_request *request);
 /* Whether every I/O thread has turned its loop since the last call. One thread, in tick. */
 bool http_server_responsive(struct http_server *server);
-struct http_stats http_server_stats(const struct http_server *server);
+struct http_stats http_server_stats(struct http_server *server);
 void http_server_free(struct http_server **server);

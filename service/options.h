@@ -93,7 +93,8 @@ struct options {
     const char *listen, *log_format, *log_level, *allow_origin;
     const char *rate_limit, *tls_cert, *tls_key;
     bool allow_public, wait, access_log, open_metrics;
-    uint64_t io_threads, queue_depth, connections, header_deadline_ms, body_deadline_ms, idle_ms;
+    uint64_t io_threads, queue_depth, queue_ms, connections;
+    uint64_t header_deadline_ms, body_deadline_ms, idle_ms;
     uint64_t request_bytes, admin_body_bytes, cursor_seconds, cache_bytes;
     const char *snapshot_dir;
     uint64_t job_memory; /* bytes, 0: by what is free */

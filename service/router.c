@@ -29,6 +29,7 @@ struct route_row {
         struct server *server, const struct http_request *request, struct http_response *response);
 };
 
+#define OVERLOAD_DETAIL "more requests arrive than the search threads can answer"
 #define GET_HEAD (METHOD_GET | METHOD_HEAD)
 #define JSON (1u << MEDIA_JSON)
 #define TEXT (1u << MEDIA_TEXT)
@@ -267,6 +268,14 @@ static struct gate_limits limits_for(const struct server *server, const struct h
     return limits;
 }
 
+/* The operator's requests are few, and are what ends an overload. */
+static bool admitted(
+    const struct server *server, const struct route_row *row, struct http_request *r)
+{
+    r->urgent = row->need == NEED_ADMIN;
+    return http_server_admits(server->http, r);
+}
+
 static bool let_in(struct server *server, struct http_request *r, struct http_response *response)
 {
     struct med_err detail = {0};
@@ -306,6 +315,8 @@ static bool let_in(struct server *server, struct http_request *r, struct http_re
                !med_str_eq_nocase(coding, MED_STR("identity"))) {
         respond_problem(
             r, response, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not accepted");
+    } else if (row->work && !admitted(server, row, r)) {
+        respond_problem(r, response, PROBLEM_OVERLOADED, OVERLOAD_DETAIL);
     } else {
         return row->route != ROUTE_ADMIN_DOCUMENTS ||
                admin_begin_upload(server->admin, r, response);
@@ -351,7 +362,7 @@ static bool quick(void *ctx, struct http_request *r, struct http_response *respo
 
 static void overloaded(void *ctx, struct http_request *r, struct http_response *response)
 {
-    respond_problem(r, response, PROBLEM_OVERLOADED, "all search threads are busy");
+    respond_problem(r, response, PROBLEM_OVERLOADED, OVERLOAD_DETAIL);
     refused(ctx, r, response);
 }
 

@@ -161,6 +161,15 @@ void route_metrics(
         out, "medicus_cache_bytes", "gauge", "Bytes of the cache.", (double)cache.bytes);
     metrics_write_value(out, "medicus_queue_depth", "gauge",
         "Requests that wait for a search thread.", (double)http.queue_depth);
+    metrics_write_value(out, "medicus_queue_refused_total", "counter",
+        "Requests refused because the queue was full, or would have made them wait too long.",
+        (double)http.queue_refused);
+    metrics_write_value(out, "medicus_queue_served_seconds", "gauge",
+        "Time that a request takes a search thread, a moving average.",
+        (double)http.served_ns * 1e-9);
+    metrics_write_value(out, "medicus_overload", "gauge",
+        "1 while more requests come than can be answered, and what would wait is refused.",
+        http.overload ? 1 : 0);
     metrics_write_value(
         out, "medicus_connections", "gauge", "Open connections.", (double)http.connections);
     metrics_write_value(out, "medicus_connections_accepted_total", "counter",

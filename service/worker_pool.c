@@ -1,9 +1,11 @@
 #include "service/worker_pool.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
+#include "service/admission.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
+#include <unistd.h>
 
 struct worker {
     struct worker_pool *pool;
@@ -13,11 +15,11 @@ struct worker {
 
 struct worker_pool {
     struct worker_pool_options options;
-    pthread_mutex_t mutex; /* guards the ring and `stopping` */
+    pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t filled;
     void **ring;
     size_t head, count;
-    atomic_size_t waiting; /* = count, readable without the lock */
+    struct admission admission;
     bool stopping;
     struct worker *workers;
     unsigned states, threads; /* how many exist */
@@ -27,16 +29,21 @@ static void *worker_main(void *arg)
 {
     struct worker *self = arg;
     struct worker_pool *p = self->pool;
+    /* On Linux of this thread alone. Failing, it is a preference that is not granted. */
+    if (p->options.nice) (void)!nice(p->options.nice);
     pthread_mutex_lock(&p->mutex);
     for (;;) {
         while (p->count == 0 && !p->stopping) pthread_cond_wait(&p->filled, &p->mutex);
         if (p->count == 0) break;
         void *job = p->ring[p->head];
         p->head = (p->head + 1) % p->options.depth;
-        atomic_store(&p->waiting, --p->count);
+        admission_taken(&p->admission, --p->count);
         pthread_mutex_unlock(&p->mutex);
+        uint64_t begin = med_now_ns();
         p->options.run(p->options.ctx, self->state, job);
+        uint64_t took_ns = med_now_ns() - begin;
         pthread_mutex_lock(&p->mutex);
+        admission_served(&p->admission, took_ns);
     }
     pthread_mutex_unlock(&p->mutex);
     return NULL;
@@ -63,6 +70,8 @@ enum med_code worker_pool_new(
     struct worker_pool *p = med_calloc(1, sizeof *p);
     if (!p) return med_fail(err, MED_E_NOMEM, "out of memory for the search threads");
     p->options = *options;
+    p->admission = (struct admission){
+        .threads = options->threads, .depth = options->depth, .wait_ns = options->wait_ns};
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->filled, NULL);
     p->ring = med_calloc(options->depth, sizeof *p->ring);
@@ -78,23 +87,39 @@ enum med_code worker_pool_new(
     return MED_OK;
 }
 
-bool worker_pool_submit(struct worker_pool *p, void *job)
+static bool admits(struct worker_pool *p, bool urgent)
 {
-    pthread_mutex_lock(&p->mutex);
-    bool room = p->count < p->options.depth && !p->stopping;
-    if (room) {
-        p->ring[(p->head + p->count) % p->options.depth] = job;
-        atomic_store(&p->waiting, ++p->count);
-    }
-    pthread_mutex_unlock(&p->mutex);
-    /* Not before: the thread that wakes up would wait for the mutex at once. */
-    if (room) pthread_cond_signal(&p->filled);
-    return room;
+    return !p->stopping && admission_ask(&p->admission, p->count, urgent, med_now_ns());
 }
 
-size_t worker_pool_waiting(const struct worker_pool *p)
+bool worker_pool_admits(struct worker_pool *p, bool urgent)
 {
-    return atomic_load(&p->waiting);
+    pthread_mutex_lock(&p->mutex);
+    bool yes = admits(p, urgent);
+    pthread_mutex_unlock(&p->mutex);
+    return yes;
+}
+
+bool worker_pool_submit(struct worker_pool *p, void *job, bool urgent)
+{
+    pthread_mutex_lock(&p->mutex);
+    bool taken = admits(p, urgent);
+    if (taken) p->ring[(p->head + p->count++) % p->options.depth] = job;
+    pthread_mutex_unlock(&p->mutex);
+    /* Not before: the thread that wakes up would wait for the mutex at once. */
+    if (taken) pthread_cond_signal(&p->filled);
+    return taken;
+}
+
+struct worker_pool_stats worker_pool_stats(struct worker_pool *p)
+{
+    pthread_mutex_lock(&p->mutex);
+    struct worker_pool_stats stats = {.waiting = p->count,
+        .refused = p->admission.refused,
+        .served_ns = (uint64_t)p->admission.served_ns,
+        .overload = admission_is_overload(&p->admission, med_now_ns())};
+    pthread_mutex_unlock(&p->mutex);
+    return stats;
 }
 
 void worker_pool_stop(struct worker_pool *p)

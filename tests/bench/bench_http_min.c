@@ -74,7 +74,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     if (x->submitted) return send_answer(x);
     x->submitted = true;
     MHD_suspend_connection(connection);
-    if (worker_pool_submit(pool, x)) return MHD_YES;
+    if (worker_pool_submit(pool, x, true)) return MHD_YES;
     MHD_resume_connection(connection);
     return MHD_NO;
 }

@@ -2,9 +2,11 @@
 import concurrent.futures
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import pathlib
+import re
 import resource
 import select
 import shutil
@@ -239,6 +241,67 @@ class Crowd(WithServer):
             return self.server.get("/livez").status == 200
         except (ConnectionError, http.client.HTTPException):
             return False
+
+
+class Overload(WithServer):
+    """More than can be answered, for as long as it takes until that is noticed."""
+    flags = ("--threads", "1", "--queue-ms", "1", "--queue-depth", "64", "--cache-bytes", "0")
+    CALLERS = 24
+    # A search that takes a while, so that callers who wait for their answers are too many.
+    PATH = "/v1/search?limit=1000&group_by=none&response_format=detailed&q="
+    WORDS = ("treatment", "asthma", "heart", "patients", "risk", "therapy")
+
+    def metric(self, name):
+        found = re.search(rf"^{name} (\S+)$".encode(), self.server.get("/metrics").body, re.M)
+        return float(found.group(1))
+
+    def refused_so_far(self):
+        return self.metric("medicus_queue_refused_total")
+
+    def test_what_is_let_in_is_answered_rightly_and_the_rest_is_refused_at_once(self):
+        want = {word: self.server.get(self.PATH + word).body for word in self.WORDS}
+        before, stop = self.refused_so_far(), threading.Event()
+
+        def caller(number):
+            """One connection, kept; each answer belongs to its question."""
+            right = refused = 0
+            connection = self.server.connection()
+            for turn in itertools.count(number):
+                if stop.is_set():
+                    connection.close()
+                    return right, refused
+                word = self.WORDS[turn % len(self.WORDS)]
+                if turn % 3:
+                    answer = self.server.request("GET", self.PATH + word, connection=connection)
+                else:  # refused before the body is looked at, which the connection survives
+                    body = {"q": word, "limit": 1000, "group_by": "none",
+                            "response_format": "detailed"}
+                    answer = self.server.request(
+                        "POST", "/v1/search", json.dumps(body),
+                        {"Content-Type": "application/json"}, connection)
+                self.assertNotEqual(answer.headers.get("connection"), "close")
+                if answer.status == 200:
+                    self.assertEqual(answer.body, want[word])
+                    right += 1
+                else:
+                    self.problem(answer, "overloaded", 503)
+                    self.assertEqual(answer.headers["retry-after"], "1")
+                    refused += 1
+        with concurrent.futures.ThreadPoolExecutor(self.CALLERS) as pool:
+            callers = [pool.submit(caller, n) for n in range(self.CALLERS)]
+            try:
+                wait_for(lambda: self.refused_so_far() > before + 200, "overload")
+                self.assertEqual(self.metric("medicus_overload"), 1)
+                self.assertGreater(self.metric("medicus_queue_served_seconds"), 0)
+                # What needs no search is answered all the same.
+                self.assertEqual(self.server.get("/readyz").status, 200)
+            finally:
+                stop.set()
+            right, refused = map(sum, zip(*[c.result() for c in callers]))
+        self.assertGreater(right, 0)
+        self.assertEqual(self.refused_so_far() - before, refused)
+        wait_for(lambda: self.server.get(self.PATH + "asthma").body == want["asthma"] and
+                 self.metric("medicus_overload") == 0, "the end of the overload")
 
 
 class Generations(unittest.TestCase):
