@@ -4,13 +4,13 @@
 packages_build=(
     gcc g++ meson ninja-build pkg-config python3 python3-yaml
     libmicrohttpd-dev libfaiss-dev libopenblas-openmp-dev libcjson-dev liblmdb-dev
-    libxml2-dev zlib1g-dev libarchive-dev libcmark-gfm-dev libcmark-gfm-extensions-dev
+    libxml2-dev zlib1g-dev libisal-dev libarchive-dev libcmark-gfm-dev libcmark-gfm-extensions-dev
     libyaml-dev libzstd-dev libsodium-dev libgnutls28-dev libstemmer-dev libutf8proc-dev
     libxxhash-dev libgomp1 libsystemd-dev nettle-dev
 )
 # What a machine needs that only runs the program.
 packages_run=(
-    libmicrohttpd12 libopenblas0-openmp libcjson1 liblmdb0 libxml2 zlib1g libarchive13
+    libmicrohttpd12 libopenblas0-openmp libcjson1 liblmdb0 libxml2 zlib1g libisal2 libarchive13
     libcmark-gfm0.29.0.gfm.6 libcmark-gfm-extensions0.29.0.gfm.6 libyaml-0-2 libzstd1 libstemmer0d
     libutf8proc2 libgomp1 libsodium23 libgnutls30 libstdc++6 libsystemd0 libnettle8
 )

@@ -29,8 +29,7 @@ BANNED = re.compile(
     r"|strtok_r|gets|atoi|atol|atoll|atof|alloca|tmpnam|mktemp|setlocale|rand|srand)\s*\(")
 
 # A library whose halves have an adapter each.
-HALVES = {"zlib": {"index/ingest/input.c", "service/gzip.c"},
-          "libxml2": {"index/ingest/xml.c", "index/ingest/html.c"},
+HALVES = {"libxml2": {"index/ingest/xml.c", "index/ingest/html.c"},
           "libarchive": {"index/ingest/tar.c", "index/backup_tar.c"}}
 
 # Headers of a library -> it may be included by one file of the product.
@@ -43,7 +42,7 @@ ADAPTED = {
     "CRoaring": r"roaring/.*", "libsodium": r"sodium(/.*|\.h)", "libcurl": r"curl/.*",
     "nettle": r"nettle/.*", "GnuTLS": r"gnutls/.*",
     "oneDNN": r"(oneapi/dnnl/.*|dnnl.*\.h.*)", "libarchive": r"archive(_entry)?\.h",
-    "libsystemd": r"systemd/.*",
+    "libsystemd": r"systemd/.*", "ISA-L": r"isa-l(/.*|\.h)",
 }
 
 # A folder of the product -> the folders whose headers it may include. Tests may include everything.

@@ -200,10 +200,10 @@ static void formats_are_told_by_content(void **state)
     assert_int_equal(med_format_detect("ab\0cd", 5), MED_FORMAT_UNKNOWN);
 }
 
-static struct med_str read_all(const void *bytes, size_t len, struct med_buf *out,
-    const char **ret_problem, enum med_code *ret_code)
+static struct med_str read_in_steps(const void *bytes, size_t len, size_t step, size_t cap,
+    struct med_buf *out, const char **ret_problem, enum med_code *ret_code)
 {
-    struct bytes_input b = {.bytes = {bytes, len}, .step = 1000};
+    struct bytes_input b = {.bytes = {bytes, len}, .step = step};
     struct med_input raw = {.read = bytes_read, .ctx = &b};
     struct med_stream *stream = NULL;
     struct med_str head;
@@ -213,12 +213,18 @@ static struct med_str read_all(const void *bytes, size_t len, struct med_buf *ou
     assert_int_equal(med_stream_open(&raw, &stream, NULL), MED_OK);
     *ret_code = med_stream_head(stream, &head, NULL);
     while (*ret_code == MED_OK && got > 0) {
-        *ret_code = med_stream_read(stream, block, sizeof block, &got, NULL);
+        *ret_code = med_stream_read(stream, block, cap, &got, NULL);
         if (*ret_code == MED_OK) med_buf_append(out, block, got);
     }
     *ret_problem = med_stream_problem(stream);
     med_stream_close(&stream);
     return med_buf_str(out);
+}
+
+static struct med_str read_all(const void *bytes, size_t len, struct med_buf *out,
+    const char **ret_problem, enum med_code *ret_code)
+{
+    return read_in_steps(bytes, len, 1000, 777, out, ret_problem, ret_code);
 }
 
 static void gzip_is_read_member_by_member_and_damage_is_told(void **state)
@@ -249,6 +255,47 @@ static void gzip_is_read_member_by_member_and_damage_is_told(void **state)
     assert_str(got, "plain");
     assert_null(problem);
     med_buf_free(&out);
+    med_buf_free(&packed);
+}
+
+/* Longer than the head that is read first, so that pieces of every size are met behind it. */
+static void gzip_may_arrive_and_be_taken_in_any_pieces(void **state)
+{
+    (void)state;
+    struct med_buf packed, text, out;
+    const char *problem;
+    enum med_code code;
+    uint32_t x = 1;
+    med_buf_init(&packed, MED_MIB);
+    med_buf_init(&text, MED_MIB);
+    while (text.len < 70000) {
+        x = x * 1664525 + 1013904223;
+        med_buf_printf(&text, "%u ", x >> (x % 31));
+    }
+    struct med_str whole = med_buf_str(&text);
+    gzip(&packed, med_str_sub(whole, 0, 3));
+    gzip(&packed, (struct med_str){0});
+    gzip(&packed, med_str_sub(whole, 3, 69000));
+    size_t last = packed.len;
+    gzip(&packed, med_str_sub(whole, 69000, whole.len));
+    for (size_t step = 1; step < 40; step++) {
+        struct med_str got =
+            read_in_steps(packed.data, packed.len, step, step * 7 % 29 + 1, &out, &problem, &code);
+        assert_int_equal(code, MED_OK);
+        assert_null(problem);
+        assert_int_equal(got.len, whole.len);
+        assert_memory_equal(got.ptr, whole.ptr, whole.len);
+        med_buf_free(&out);
+    }
+    for (size_t len = last; len < packed.len; len++) { /* cut off at every byte */
+        struct med_str got = read_in_steps(packed.data, len, 19, 13, &out, &problem, &code);
+        assert_int_equal(code, MED_OK);
+        assert_true((problem == NULL) == (len == last));
+        assert_in_range(got.len, 69000, whole.len);
+        assert_memory_equal(got.ptr, whole.ptr, got.len);
+        med_buf_free(&out);
+    }
+    med_buf_free(&text);
     med_buf_free(&packed);
 }
 
@@ -532,6 +579,7 @@ int main(void)
         cmocka_unit_test(sequence_numbers_come_from_names),
         cmocka_unit_test(formats_are_told_by_content),
         cmocka_unit_test(gzip_is_read_member_by_member_and_damage_is_told),
+        cmocka_unit_test(gzip_may_arrive_and_be_taken_in_any_pieces),
         cmocka_unit_test(a_decompression_bomb_is_refused),
         WITH_FOLDER(the_same_thing_twice_changes_nothing),
         WITH_FOLDER(folders_are_walked_and_other_files_passed_over),
