@@ -55,6 +55,7 @@ struct med_analyzer {
     size_t bytes_cap, bytes_len;
     uint32_t position;
     bool nomem;
+    const struct med_watch *watch; /* of the call; NULL: every term matters */
     uint8_t ascii[256]; /* the folded byte of an ASCII letter or digit, 0 for all others */
     struct part parts[COMPOUND_PARTS_MAX];
     struct med_fold_cache folds;
@@ -269,6 +270,58 @@ static size_t read_part(struct med_analyzer *a, struct med_str text, size_t pos,
     return skip ? skip : pos;
 }
 
+/* --- watched terms ---
+ *
+ * A stem begins with the same two bytes as its word, but for "dying" and its like (die), and for
+ * words of which one byte is left ("aed"). So two bytes tell whether a word can be watched, before
+ * it is looked up or even read. */
+
+/* 12 bits of a pair of bytes; different pairs may share them. */
+static unsigned pair_bits(uint8_t first, uint8_t second)
+{
+    return (first * 64u ^ second) & 4095;
+}
+
+static bool is_watched(const struct med_watch *watch, uint8_t first, uint8_t second)
+{
+    unsigned bits = pair_bits(first, second);
+    return watch->starts[bits >> 6] >> (bits & 63) & 1;
+}
+
+static void watch_pair(struct med_watch *watch, uint8_t first, uint8_t second)
+{
+    unsigned bits = pair_bits(first, second);
+    watch->starts[bits >> 6] |= 1ull << (bits & 63);
+}
+
+void med_watch_add(struct med_watch *watch, struct med_str term)
+{
+    if (term.len == 0) return;
+    uint8_t first = (uint8_t)term.ptr[0];
+    if (term.len == 1) {
+        for (unsigned second = 0; second < 256; second++) watch_pair(watch, first, (uint8_t)second);
+        return;
+    }
+    watch_pair(watch, first, (uint8_t)term.ptr[1]);
+    if (term.ptr[1] == 'i') watch_pair(watch, first, 'y');
+}
+
+/* Where the word that begins at pos ends, when it is a plain one that nobody watches: a letter and
+ * letters or digits behind it, with nothing before or behind that a compound could be made of. 0
+ * when it has to be read. */
+static size_t skip_word(const struct med_analyzer *a, struct med_str text, size_t pos)
+{
+    const uint8_t *bytes = (const uint8_t *)text.ptr;
+    if (text.len - pos < 2) return 0;
+    uint8_t first = a->ascii[bytes[pos]], second = a->ascii[bytes[pos + 1]];
+    bool capital = first != bytes[pos] && second != bytes[pos + 1] && second > '9';
+    if (first <= '9' || capital || is_watched(a->watch, first, second)) return 0;
+    for (pos += 1; pos < text.len && a->ascii[bytes[pos]]; pos++) continue;
+    bool goes_on =
+        pos < text.len && (bytes[pos] >= 0x80 || bytes[pos] == '-' || bytes[pos] == '\'');
+    return goes_on ? 0 : pos;
+}
+
 /* --- emitting terms --- */
 
 /* Adds a token of `len` folded bytes, stemmed when they are letters only. */
@@ -276,6 +329,7 @@ static void emit(
     struct med_analyzer *a, const char *text, size_t len, bool stem, struct med_token token)
 {
     if (len == 0 || a->nomem) return;
+    if (a->watch && !is_watched(a->watch, (uint8_t)text[0], len > 1 ? (uint8_t)text[1] : 0)) return;
     if (!med_grow(&a->tokens, &a->token_cap, a->token_count + 1, sizeof(*a->tokens)) ||
         !med_grow(&a->offsets, &a->offset_cap, a->token_count + 1, sizeof(*a->offsets)) ||
         !med_grow(&a->bytes, &a->bytes_cap, a->bytes_len + MED_TERM_BYTES_MAX, 1)) {
@@ -428,7 +482,7 @@ static size_t analyze_compound(struct med_analyzer *a, struct med_str text, size
     return pos;
 }
 
-enum med_code med_analyze(struct med_analyzer *a, struct med_str text,
+static enum med_code analyze(struct med_analyzer *a, struct med_str text,
     const struct med_token **ret_tokens, size_t *ret_count, struct med_err *err)
 {
     if (text.len >= UINT32_MAX)
@@ -438,7 +492,11 @@ enum med_code med_analyze(struct med_analyzer *a, struct med_str text,
     a->nomem = false;
     for (size_t pos = 0; pos < text.len && !a->nomem;) {
         uint8_t c = (uint8_t)text.ptr[pos];
-        if (a->ascii[c] || (c >= 0x80 && is_word_at(a, text, pos))) {
+        size_t skipped = a->watch && a->ascii[c] ? skip_word(a, text, pos) : 0;
+        if (skipped) {
+            a->position++;
+            pos = skipped;
+        } else if (a->ascii[c] || (c >= 0x80 && is_word_at(a, text, pos))) {
             pos = analyze_compound(a, text, pos);
         } else if (c < 0x80) {
             pos++;
@@ -452,4 +510,19 @@ enum med_code med_analyze(struct med_analyzer *a, struct med_str text,
     *ret_tokens = a->tokens;
     *ret_count = a->token_count;
     return MED_OK;
+}
+
+enum med_code med_analyze(struct med_analyzer *a, struct med_str text,
+    const struct med_token **ret_tokens, size_t *ret_count, struct med_err *err)
+{
+    a->watch = NULL;
+    return analyze(a, text, ret_tokens, ret_count, err);
+}
+
+enum med_code med_analyze_watched(struct med_analyzer *a, struct med_str text,
+    const struct med_watch *watch, const struct med_token **ret_tokens, size_t *ret_count,
+    struct med_err *err)
+{
+    a->watch = watch;
+    return analyze(a, text, ret_tokens, ret_count, err);
 }

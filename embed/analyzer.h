@@ -34,6 +34,17 @@ struct med_token {
 enum med_code med_analyze(struct med_analyzer *analyzer, struct med_str text,
     const struct med_token **ret_tokens, size_t *ret_count, struct med_err *err) MED_CHECK;
 
+/* The same where only some terms matter, which is several times faster: others may be left out. All
+ * tokens of watched terms are there, in order, with the spans and positions that med_analyze gives;
+ * so may be others. */
+struct med_watch {
+    uint64_t starts[64]; /* bit per pair of first bytes that a word of a watched term can have */
+};
+void med_watch_add(struct med_watch *watch, struct med_str term); /* starts zeroed */
+enum med_code med_analyze_watched(struct med_analyzer *analyzer, struct med_str text,
+    const struct med_watch *watch, const struct med_token **ret_tokens, size_t *ret_count,
+    struct med_err *err) MED_CHECK;
+
 /* True for words that carry the grammar of a question rather than its subject ("what is the role of
  * ..."). They are indexed like all others; a free-text query gives them the weight below, because
  * in scientific prose question words are rare and their idf says the opposite of what a reader

@@ -104,22 +104,33 @@ enum med_code links_of(const struct med_index *index, struct med_snapshot *snaps
     const struct med_doc *doc, struct med_arena *arena, struct med_link **ret_links,
     size_t *ret_count, struct med_err *err) MED_CHECK;
 
+/* What snippets look for: made once per answer. */
+#define SNIPPET_TERMS_MAX 64
+struct snippet_terms {
+    const struct query_term *terms; /* borrowed from the query */
+    uint32_t count;
+    double weight; /* of all */
+    struct med_watch watch;
+};
+struct snippet_terms snippet_terms_of(const struct query *query);
+
 /* At most MED_SNIPPET_CHARS characters of the passage, whole sentences where they fit, around the
  * terms that weigh most. */
 #define MED_SNIPPET_CHARS 300
 enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage,
-    const struct query *query, struct med_arena *arena, struct med_str *ret_snippet,
+    const struct snippet_terms *terms, struct med_arena *arena, struct med_str *ret_snippet,
     struct med_span **ret_highlights, size_t *ret_highlight_count, struct med_err *err) MED_CHECK;
 
 /* The share of the query's idf that the best window of a snippet's size covers: 0..1. */
 enum med_code snippet_weigh(struct med_analyzer *analyzer, struct med_str passage,
-    const struct query *query, struct med_arena *arena, double *ret_share,
+    const struct snippet_terms *terms, struct med_arena *arena, double *ret_share,
     struct med_err *err) MED_CHECK;
 /* Of rank's passages, the one to show: high in the ranking, and with one place that says much about
- * the query. */
+ * the query. text is at least the layout. */
 enum med_code passage_choose(const struct med_segment *segment, struct med_analyzer *analyzer,
-    const struct query *query, struct med_str text, const struct med_ranked *rank,
-    struct med_arena *arena, uint32_t *ret_chunk, struct med_err *err) MED_CHECK;
+    const struct snippet_terms *terms, const struct med_doc *doc, const struct med_text *text,
+    const struct med_ranked *rank, struct med_arena *arena, uint32_t *ret_chunk,
+    struct med_err *err) MED_CHECK;
 
 /* Gives an open segment another patch, whose bytes are borrowed: how an update looks at the state
  * that it is going to publish. Nobody else may use the segment meanwhile. */

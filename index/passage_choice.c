@@ -9,19 +9,22 @@
 #define WINDOW_WEIGHT 0.5 /* of the covered share of idf, beside the share of the best score */
 
 enum med_code passage_choose(const struct med_segment *segment, struct med_analyzer *analyzer,
-    const struct query *query, struct med_str text, const struct med_ranked *rank,
-    struct med_arena *arena, uint32_t *ret_chunk, struct med_err *err)
+    const struct snippet_terms *terms, const struct med_doc *doc, const struct med_text *text,
+    const struct med_ranked *rank, struct med_arena *arena, uint32_t *ret_chunk,
+    struct med_err *err)
 {
     uint32_t best = rank->chunk;
     double best_value = -1;
     for (uint32_t i = 0; i < rank->passage_count; i++) {
         const struct med_chunk_row *chunk = &segment->chunks[rank->passages[i]];
+        struct med_str passage;
         double covered;
-        if (chunk->end > text.len) continue; /* whoever shows it reports it */
+        if (chunk->end > text->bytes.len) continue; /* whoever shows it reports it */
         if ((double)rank->passage_shares[i] + WINDOW_WEIGHT <= best_value)
             continue; /* cannot win */
-        enum med_code code = snippet_weigh(
-            analyzer, med_str_sub(text, chunk->start, chunk->end), query, arena, &covered, err);
+        enum med_code code = med_text_slice(
+            doc, text, (struct med_span){chunk->start, chunk->end}, arena, &passage, err);
+        if (!code) code = snippet_weigh(analyzer, passage, terms, arena, &covered, err);
         if (code) return code;
         double value = (double)rank->passage_shares[i] + WINDOW_WEIGHT * covered;
         if (value <= best_value) continue;

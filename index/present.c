@@ -30,7 +30,7 @@ static enum med_code siblings(const struct med_index *x, uint32_t sources, uint3
 }
 
 static enum med_code present_one(const struct med_index *x, struct med_searcher *searcher,
-    struct med_snapshot *snapshot, const struct query *query, const struct med_ranked *rank,
+    struct med_snapshot *snapshot, const struct snippet_terms *terms, const struct med_ranked *rank,
     struct med_arena *arena, struct med_result *r, struct med_err *err)
 {
     const struct med_segment *s = x->segments[rank->segment];
@@ -44,10 +44,10 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     r->flags = s->flags[rank->doc];
     enum med_code code =
         med_snapshot_get_version(snapshot, r->document_id, row->version, arena, &r->doc, err);
-    if (!code) code = med_text_make(r->doc, arena, &text, err);
+    if (!code) code = med_text_layout(r->doc, arena, &text, err);
     if (!code)
         code = passage_choose(
-            s, searcher->analyzer, query, text->bytes, rank, arena, &r->rank.chunk, err);
+            s, searcher->analyzer, terms, r->doc, text, rank, arena, &r->rank.chunk, err);
     if (code) return code;
     uint32_t number = r->rank.chunk - row->first_chunk;
     char *id = med_arena_printf(arena, MED_STR_FMT "~%u", MED_STR_ARG(r->document_id), number);
@@ -60,7 +60,8 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
     if (r->span.end > text->bytes.len)
         return med_fail(err, MED_E_CORRUPT, "passage " MED_STR_FMT " lies outside its document",
             MED_STR_ARG(r->id));
-    r->text = med_str_sub(text->bytes, r->span.start, r->span.end);
+    code = med_text_slice(r->doc, text, r->span, arena, &r->text, err);
+    if (code) return code;
     for (size_t i = text->section_count; i-- > 0;) {
         uint32_t start = text->headings[i].end ? text->headings[i].start : text->bodies[i].start;
         if (text->bodies[i].end && start <= r->span.start) {
@@ -68,7 +69,7 @@ static enum med_code present_one(const struct med_index *x, struct med_searcher 
             break;
         }
     }
-    code = snippet_make(searcher->analyzer, r->text, query, arena, &r->snippet, &r->highlights,
+    code = snippet_make(searcher->analyzer, r->text, terms, arena, &r->snippet, &r->highlights,
         &r->highlight_count, err);
     if (!code) code = siblings(x, searcher->sources, rank->segment, rank->doc, arena, r, err);
     if (!code) code = links_of(x, snapshot, r->doc, arena, &r->links, &r->link_count, err);
@@ -84,6 +85,7 @@ enum med_code answer_make(const struct med_index *index, struct med_searcher *se
     if (!answer) return out_of_memory(err);
     struct med_snapshot *snapshot = NULL;
     uint64_t start = med_now_ns();
+    const struct snippet_terms terms = snippet_terms_of(query);
     enum med_code code = med_snapshot_open(index->store, &snapshot, err);
     if (code) return code;
     size_t available = ranking->count > request->offset ? ranking->count - request->offset : 0;
@@ -93,7 +95,7 @@ enum med_code answer_make(const struct med_index *index, struct med_searcher *se
     answer->results = med_arena_calloc(arena, answer->count + 1, sizeof *answer->results);
     if (!answer->results) code = out_of_memory(err);
     for (size_t i = 0; !code && i < answer->count; i++)
-        code = present_one(index, searcher, snapshot, query, &ranking->items[request->offset + i],
+        code = present_one(index, searcher, snapshot, &terms, &ranking->items[request->offset + i],
             arena, &answer->results[i], err);
     med_snapshot_close(&snapshot);
     if (code) return code;

@@ -8,40 +8,18 @@
  * The fused score is the relevance; authority (authority.h) adds to it or takes from it. Where that
  * lifts the best candidate above 1, all scores of the answer are divided by the best one: cutting
  * each off at 1 would make the best ones equal and lose their order. */
+#include "index/candidates.h"
 #include "index/match.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define RRF_K 60.0
 #define POOL_GROWTH 4             /* of the next pool, for pages behind the first */
 #define PASSAGES_OF_DOC_MAX 4096u /* a longer document shows the passage that gave its score */
 #define SCORE_ROUNDING 1e-12      /* a sum of parts may be this far above 1 */
-
-struct candidate {
-    uint32_t segment, chunk, doc;
-    float lexical, dense;
-    uint32_t lexical_rank, dense_rank; /* 1 = best; for RRF */
-    double score, lexical_part, dense_part;
-    struct med_authority parts;
-    double authority;
-};
-
-struct pool {
-    struct candidate *items;
-    size_t count, cap;
-    bool lexical_full, dense_full; /* a half returned as many as were asked: there may be more */
-};
-
-/* A passage that one half of the search found. */
-struct found {
-    uint32_t segment, chunk;
-    float score;
-    bool last; /* has no vector: behind all others */
-};
 
 struct ranker {
     const struct med_index *index;
@@ -137,54 +115,6 @@ static struct med_lex_query lexical_query(const struct ranker *k, uint32_t segme
 
 /* --- candidates --- */
 
-static bool add_candidate(struct ranker *k, uint32_t segment, uint32_t chunk)
-{
-    if (k->pool.count == k->pool.cap) {
-        size_t cap = k->pool.cap ? k->pool.cap * 2 : 1024;
-        struct candidate *grown = med_arena_alloc(k->arena, cap * sizeof *grown);
-        if (!grown) return false;
-        if (k->pool.count) memcpy(grown, k->pool.items, k->pool.count * sizeof *grown);
-        k->pool.items = grown;
-        k->pool.cap = cap;
-    }
-    k->pool.items[k->pool.count++] = (struct candidate){
-        .segment = segment, .chunk = chunk, .doc = k->index->segments[segment]->chunk_doc[chunk]};
-    return true;
-}
-
-/* Order of documents by their ids, then of passages, whatever segments they are in. */
-static int compare_places(const struct med_index *x, uint32_t segment_a, uint32_t chunk_a,
-    uint32_t segment_b, uint32_t chunk_b)
-{
-    if (segment_a == segment_b) return chunk_a < chunk_b ? -1 : chunk_a > chunk_b;
-    const struct med_segment *a = x->segments[segment_a], *b = x->segments[segment_b];
-    return med_str_cmp(
-        med_segment_doc_id(a, a->chunk_doc[chunk_a]), med_segment_doc_id(b, b->chunk_doc[chunk_b]));
-}
-
-static int by_found(const void *a, const void *b, void *index)
-{
-    const struct found *x = a, *y = b;
-    if (x->last != y->last) return x->last - y->last;
-    if (x->score != y->score) return x->score > y->score ? -1 : 1;
-    return compare_places(index, x->segment, x->chunk, y->segment, y->chunk);
-}
-
-/* Of the best of each segment the `depth` best of all become candidates: what one segment with all
- * documents would have given. *ret_full: there may be more. */
-static enum med_code add_best(struct ranker *k, struct found *found, size_t count, size_t depth,
-    bool *ret_full, struct med_err *err)
-{
-    if (k->index->segment_count > 1 && count)
-        qsort_r(found, count, sizeof *found, by_found, (void *)(uintptr_t)k->index);
-    if (count > depth) count = depth;
-    for (size_t i = 0; i < count; i++) {
-        if (!add_candidate(k, found[i].segment, found[i].chunk)) return out_of_memory(err);
-    }
-    *ret_full = count == depth;
-    return MED_OK;
-}
-
 static enum med_code lexical_half(struct ranker *k, size_t depth, struct med_err *err)
 {
     struct med_hit *hits = med_arena_alloc(k->arena, depth * sizeof *hits);
@@ -205,21 +135,26 @@ static enum med_code lexical_half(struct ranker *k, size_t depth, struct med_err
             found[found_count++] =
                 (struct found){.segment = s, .chunk = hits[i].chunk, .score = hits[i].score};
     }
-    return add_best(k, found, found_count, depth, &k->pool.lexical_full, err);
+    k->pool.lexical = found;
+    k->pool.lexical_count = found_best(k->index, found, found_count, depth);
+    k->pool.lexical_full = k->pool.lexical_count == depth;
+    return MED_OK;
 }
 
-/* Marks documents as they come and returns how many distinct ones the first `count` hits hold. */
-static size_t distinct_documents(
-    const struct med_segment *s, const struct med_hit *hits, size_t count, uint64_t *seen)
+/* Takes over the best passage of each document (or every passage) until `depth` are there. */
+static void take_dense(struct ranker *k, uint32_t s, const struct med_hit *hits, size_t count,
+    size_t depth, uint64_t *seen, size_t slots, struct found *found, size_t *taken)
 {
-    size_t distinct = 0;
-    memset(seen, 0, ((size_t)s->doc_count / 64 + 1) * sizeof *seen);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t d = s->chunk_doc[hits[i].chunk];
-        distinct += !(seen[d >> 6] >> (d & 63) & 1);
-        seen[d >> 6] |= 1ull << (d & 63);
+    const struct med_segment *segment = k->index->segments[s];
+    *taken = 0;
+    for (size_t i = 0; i < count && *taken < depth; i++) {
+        uint32_t chunk = hits[i].chunk;
+        if (seen && !key_add(seen, slots, (uint64_t)segment->chunk_doc[chunk] + 1)) continue;
+        found[(*taken)++] = (struct found){.segment = s,
+            .chunk = chunk,
+            .score = hits[i].score,
+            .last = hits[i].score == 0 && med_dense_is_zero(segment->dense, chunk)};
     }
-    return distinct;
 }
 
 /* Adds the best passage of each of the `depth` best documents (or the `depth` best passages):
@@ -230,35 +165,22 @@ static enum med_code dense_segment(struct ranker *k, uint32_t s, size_t depth, s
     const struct med_segment *segment = k->index->segments[s];
     struct med_dense_params params = {.exact = k->request->exact_dense};
     bool by_document = k->request->group == MED_GROUP_DOCUMENT;
-    uint64_t *seen =
-        med_arena_alloc(k->arena, ((size_t)segment->doc_count / 64 + 1) * sizeof *seen);
-    if (!seen) return out_of_memory(err);
-    size_t ask = depth, count = 0;
-    struct med_hit *hits;
-    for (;;) {
+    for (size_t ask = depth, count, taken, slots = 16;; ask *= 4) {
+        uint64_t *seen = NULL;
         if (ask > segment->chunk_count) ask = segment->chunk_count;
-        hits = med_arena_alloc(k->arena, (ask + 1) * sizeof *hits);
-        if (!hits) return out_of_memory(err);
+        while (slots < 2 * depth) slots *= 2;
+        struct med_hit *hits = med_arena_alloc(k->arena, (ask + 1) * sizeof *hits);
+        if (by_document) seen = med_arena_calloc(k->arena, slots, sizeof *seen);
+        if (!hits || (by_document && !seen)) return out_of_memory(err);
         enum med_code code = med_dense_search(
             segment->dense, k->vector, k->filters[s], &params, ask, hits, &count, err);
         if (code) return code;
-        if (!by_document || count < ask || ask == segment->chunk_count) break;
-        if (distinct_documents(segment, hits, count, seen) >= depth) break;
-        ask *= 4;
+        take_dense(k, s, hits, count, depth, seen, slots, found + *found_count, &taken);
+        if (taken == depth || count < ask || ask == segment->chunk_count) {
+            *found_count += taken;
+            return MED_OK;
+        }
     }
-    memset(seen, 0, ((size_t)segment->doc_count / 64 + 1) * sizeof *seen);
-    size_t added = 0;
-    for (size_t i = 0; i < count && added < depth; i++) {
-        uint32_t d = segment->chunk_doc[hits[i].chunk];
-        if (by_document && (seen[d >> 6] >> (d & 63) & 1)) continue;
-        seen[d >> 6] |= 1ull << (d & 63);
-        found[(*found_count)++] = (struct found){.segment = s,
-            .chunk = hits[i].chunk,
-            .score = hits[i].score,
-            .last = hits[i].score == 0 && med_dense_is_zero(segment->dense, hits[i].chunk)};
-        added++;
-    }
-    return MED_OK;
 }
 
 static enum med_code dense_half(struct ranker *k, size_t depth, struct med_err *err)
@@ -272,83 +194,64 @@ static enum med_code dense_half(struct ranker *k, size_t depth, struct med_err *
         enum med_code code = dense_segment(k, s, depth, found, &found_count, err);
         if (code) return code;
     }
-    return add_best(k, found, found_count, depth, &k->pool.dense_full, err);
+    k->pool.dense = found;
+    k->pool.dense_count = found_best(k->index, found, found_count, depth);
+    k->pool.dense_full = k->pool.dense_count == depth;
+    return MED_OK;
 }
 
-static int by_place(const void *a, const void *b)
-{
-    const struct candidate *x = a, *y = b;
-    if (x->segment != y->segment) return x->segment < y->segment ? -1 : 1;
-    return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
-}
-
-static void remove_duplicates(struct pool *p)
-{
-    if (p->count == 0) return;
-    qsort(p->items, p->count, sizeof *p->items, by_place);
-    size_t kept = 1;
-    for (size_t i = 1; i < p->count; i++) {
-        if (by_place(&p->items[i], &p->items[kept - 1]) != 0) p->items[kept++] = p->items[i];
-    }
-    p->count = kept;
-}
-
-/* Both scores for every candidate; candidates are in order of place. */
+/* The scores of the half that did not find a candidate; candidates are in order of place. */
 static enum med_code score_candidates(struct ranker *k, struct med_err *err)
 {
     struct pool *p = &k->pool;
     uint32_t *chunks = med_arena_alloc(k->arena, (p->count + 1) * sizeof *chunks);
+    uint32_t *places = med_arena_alloc(k->arena, (p->count + 1) * sizeof *places);
     float *scores = med_arena_alloc(k->arena, (p->count + 1) * sizeof *scores);
-    if (!chunks || !scores) return out_of_memory(err);
+    if (!chunks || !places || !scores) return out_of_memory(err);
     for (size_t begin = 0, end; begin < p->count; begin = end) {
         uint32_t s = p->items[begin].segment;
-        for (end = begin; end < p->count && p->items[end].segment == s; end++)
-            chunks[end] = p->items[end].chunk;
-        if (k->request->mode != MED_MODE_DENSE) {
-            struct med_lex_query q = lexical_query(k, s);
-            enum med_code code = med_lex_score(k->index->segments[s]->lex, k->searcher->scratch, &q,
-                chunks + begin, end - begin, scores, err);
-            if (code) return code;
-            for (size_t i = begin; i < end; i++) p->items[i].lexical = scores[i - begin];
+        size_t n = 0;
+        for (end = begin; end < p->count && p->items[end].segment == s; end++) {
+            if (p->items[end].lexical_known || k->request->mode == MED_MODE_DENSE) continue;
+            chunks[n] = p->items[end].chunk;
+            places[n++] = (uint32_t)end;
         }
-        if (k->vector && k->index->segments[s]->dense) {
-            enum med_code code = med_dense_score(
-                k->index->segments[s]->dense, k->vector, chunks + begin, end - begin, scores, err);
-            if (code) return code;
-            for (size_t i = begin; i < end; i++) p->items[i].dense = scores[i - begin];
+        struct med_lex_query q = lexical_query(k, s);
+        enum med_code code = MED_OK;
+        if (n)
+            code = med_lex_score(
+                k->index->segments[s]->lex, k->searcher->scratch, &q, chunks, n, scores, err);
+        if (code) return code;
+        for (size_t i = 0; i < n; i++) p->items[places[i]].lexical = scores[i];
+        n = 0;
+        for (size_t i = begin; i < end; i++) {
+            if (p->items[i].dense_known || !k->vector || !k->index->segments[s]->dense) continue;
+            chunks[n] = p->items[i].chunk;
+            places[n++] = (uint32_t)i;
         }
+        if (n)
+            code = med_dense_score(k->index->segments[s]->dense, k->vector, chunks, n, scores, err);
+        if (code) return code;
+        for (size_t i = 0; i < n; i++) p->items[places[i]].dense = scores[i];
     }
     return MED_OK;
 }
 
 /* --- fusion --- */
 
-static int by_lexical(const void *a, const void *b, void *index)
+static double lexical_of(const struct candidate *c)
 {
-    const struct candidate *x = a, *y = b;
-    if (x->lexical != y->lexical) return x->lexical > y->lexical ? -1 : 1;
-    return compare_places(index, x->segment, x->chunk, y->segment, y->chunk);
+    return c->lexical;
 }
 
-static int by_dense(const void *a, const void *b, void *index)
+static double dense_of(const struct candidate *c)
 {
-    const struct candidate *x = a, *y = b;
-    if (x->dense != y->dense) return x->dense > y->dense ? -1 : 1;
-    return compare_places(index, x->segment, x->chunk, y->segment, y->chunk);
+    return c->dense;
 }
 
-static int by_score(const void *a, const void *b, void *index)
+static double score_of(const struct candidate *c)
 {
-    const struct candidate *x = a, *y = b;
-    if (x->score != y->score) return x->score > y->score ? -1 : 1;
-    return compare_places(index, x->segment, x->chunk, y->segment, y->chunk);
-}
-
-static void sort_candidates(struct ranker *k, int (*order)(const void *, const void *, void *))
-{
-    struct pool *p = &k->pool;
-    void *index = (void *)(uintptr_t)k->index;
-    if (p->count) qsort_r(p->items, p->count, sizeof *p->items, order, index);
+    return c->score;
 }
 
 static void fuse_convex(struct ranker *k, struct med_ranking *ranking)
@@ -372,11 +275,12 @@ static void fuse_rrf(struct ranker *k)
 {
     struct pool *p = &k->pool;
     const double scale = (RRF_K + 1) / 2;
-    sort_candidates(k, by_dense);
-    for (size_t i = 0; i < p->count; i++) p->items[i].dense_part = scale / (RRF_K + 1 + (double)i);
-    sort_candidates(k, by_lexical);
+    const struct keyed *order = pool_order(p, k->index, dense_of);
+    for (size_t i = 0; i < p->count; i++)
+        p->items[order[i].at].dense_part = scale / (RRF_K + 1 + (double)i);
+    order = pool_order(p, k->index, lexical_of);
     for (size_t i = 0; i < p->count; i++) {
-        struct candidate *c = &p->items[i];
+        struct candidate *c = &p->items[order[i].at];
         c->lexical_part = c->lexical > 0 ? scale / (RRF_K + 1 + (double)i) : 0;
         c->score = c->lexical_part + c->dense_part;
     }
@@ -442,16 +346,6 @@ static uint64_t result_key(const struct ranker *k, uint32_t segment, uint32_t do
                : ((uint64_t)segment + 1) << 32 | chunk;
 }
 
-/* A set of keys: open addressing, 0 = free. False when the key was there already. */
-static bool key_add(uint64_t *slots, size_t slot_count, uint64_t key)
-{
-    size_t at = key * 0x9E3779B97F4A7C15ull & (slot_count - 1);
-    while (slots[at] && slots[at] != key) at = (at + 1) & (slot_count - 1);
-    if (slots[at]) return false;
-    slots[at] = key;
-    return true;
-}
-
 /* One result per work, best passage first; or every passage. They follow those of a pool before,
  * which keep their places: a deeper page never changes what an earlier one showed. */
 static enum med_code collect(struct ranker *k, struct med_ranking *ranking, struct med_err *err)
@@ -459,7 +353,7 @@ static enum med_code collect(struct ranker *k, struct med_ranking *ranking, stru
     struct pool *p = &k->pool;
     struct med_ranked *before = ranking->items;
     size_t most = ranking->count + p->count, slots = 16;
-    sort_candidates(k, by_score);
+    const struct keyed *order = pool_order(p, k->index, score_of);
     ranking->items = med_arena_alloc(k->arena, (most + 1) * sizeof *ranking->items);
     while (slots < most * 2) slots *= 2;
     uint64_t *seen = med_arena_calloc(k->arena, slots, sizeof *seen);
@@ -470,7 +364,7 @@ static enum med_code collect(struct ranker *k, struct med_ranking *ranking, stru
         (void)key_add(seen, slots, result_key(k, r->segment, r->doc, r->chunk));
     }
     for (size_t i = 0; i < p->count; i++) {
-        const struct candidate *c = &p->items[i];
+        const struct candidate *c = &p->items[order[i].at];
         if (!key_add(seen, slots, result_key(k, c->segment, c->doc, c->chunk))) continue;
         ranking->items[ranking->count++] = (struct med_ranked){.segment = c->segment,
             .doc = c->doc,
@@ -497,8 +391,8 @@ static enum med_code fill_pool(
     if (!code && ranking->mode != MED_MODE_LEXICAL) code = dense_half(k, depth, err);
     uint64_t t2 = med_now_ns();
     if (code) return code;
-    remove_duplicates(&k->pool);
-    code = score_candidates(k, err);
+    code = pool_merge(&k->pool, k->index, k->arena, err);
+    if (!code) code = score_candidates(k, err);
     if (code) return code;
     if (k->request->fusion == MED_FUSION_RRF && ranking->mode == MED_MODE_HYBRID)
         fuse_rrf(k);

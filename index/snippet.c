@@ -10,7 +10,6 @@
 #include "index/document/text.h"
 
 #define MATCHES_MAX 512
-#define TERMS_TRACKED_MAX 64
 
 struct match {
     uint32_t start, end; /* in the passage */
@@ -21,14 +20,25 @@ struct window {
     uint32_t start, end;
 };
 
+struct snippet_terms snippet_terms_of(const struct query *query)
+{
+    struct snippet_terms t = {.terms = query->terms};
+    t.count =
+        query->term_count < SNIPPET_TERMS_MAX ? (uint32_t)query->term_count : SNIPPET_TERMS_MAX;
+    for (uint32_t i = 0; i < t.count; i++) {
+        t.weight += t.terms[i].idf + 1e-6;
+        med_watch_add(&t.watch, t.terms[i].term);
+    }
+    return t;
+}
+
 static size_t find_matches(const struct med_token *tokens, size_t token_count,
-    const struct query *query, struct match *ret_matches)
+    const struct snippet_terms *terms, struct match *ret_matches)
 {
     size_t count = 0;
-    size_t terms = query->term_count < TERMS_TRACKED_MAX ? query->term_count : TERMS_TRACKED_MAX;
     for (size_t i = 0; i < token_count && count < MATCHES_MAX; i++) {
-        for (uint32_t t = 0; t < terms; t++) {
-            if (!med_str_eq(tokens[i].term, query->terms[t].term)) continue;
+        for (uint32_t t = 0; t < terms->count; t++) {
+            if (!med_str_eq(tokens[i].term, terms->terms[t].term)) continue;
             bool same_place = count && ret_matches[count - 1].start == tokens[i].start;
             if (!same_place)
                 ret_matches[count++] = (struct match){tokens[i].start, tokens[i].end, t};
@@ -42,7 +52,7 @@ static size_t find_matches(const struct med_token *tokens, size_t token_count,
 
 /* Sum of idf of the distinct terms whose matches lie inside. */
 static double window_weight(
-    const struct match *matches, size_t count, struct window w, const struct query *query)
+    const struct match *matches, size_t count, struct window w, const struct snippet_terms *terms)
 {
     uint64_t seen = 0;
     double weight = 0;
@@ -50,7 +60,7 @@ static double window_weight(
         if (matches[i].start < w.start || matches[i].end > w.end) continue;
         if (seen >> matches[i].term & 1) continue;
         seen |= 1ull << matches[i].term;
-        weight += query->terms[matches[i].term].idf + 1e-6;
+        weight += terms->terms[matches[i].term].idf + 1e-6;
     }
     return weight;
 }
@@ -63,16 +73,16 @@ static bool is_space(char c)
 /* The best window of at most MED_SNIPPET_CHARS bytes inside one long sentence, on word boundaries.
  */
 static struct window cut_sentence(struct med_str passage, struct window sentence,
-    const struct match *matches, size_t count, const struct query *query)
+    const struct match *matches, size_t count, const struct snippet_terms *terms)
 {
     struct window best = {sentence.start, sentence.start + MED_SNIPPET_CHARS};
-    double best_weight = window_weight(matches, count, best, query);
+    double best_weight = window_weight(matches, count, best, terms);
     for (size_t i = 0; i < count; i++) {
         if (matches[i].start < sentence.start || matches[i].end > sentence.end) continue;
         uint32_t lead = matches[i].start - sentence.start;
         struct window w = {.start = matches[i].start - (lead < 60 ? lead : 60)};
         w.end = w.start + MED_SNIPPET_CHARS;
-        double weight = window_weight(matches, count, w, query);
+        double weight = window_weight(matches, count, w, terms);
         if (weight > best_weight * 1.0001) {
             best = w;
             best_weight = weight;
@@ -94,18 +104,19 @@ static struct window cut_sentence(struct med_str passage, struct window sentence
 }
 
 static struct window choose_window(struct med_str passage, const struct med_span *sentences,
-    size_t sentence_count, const struct match *matches, size_t count, const struct query *query)
+    size_t sentence_count, const struct match *matches, size_t count,
+    const struct snippet_terms *terms)
 {
     struct window best = {0, 0};
     double best_weight = -1;
     for (size_t i = 0; i < sentence_count; i++) {
         struct window w = {sentences[i].start, sentences[i].end};
         if (w.end - w.start > MED_SNIPPET_CHARS)
-            w = cut_sentence(passage, w, matches, count, query);
+            w = cut_sentence(passage, w, matches, count, terms);
         for (size_t k = i + 1;
              k < sentence_count && sentences[k].end - w.start <= MED_SNIPPET_CHARS; k++)
             w.end = sentences[k].end;
-        double weight = window_weight(matches, count, w, query);
+        double weight = window_weight(matches, count, w, terms);
         if (weight > best_weight * 1.0001 || best_weight < 0) {
             best = w;
             best_weight = weight;
@@ -148,39 +159,39 @@ static size_t one_line(struct med_str text, char *out, uint32_t *moved)
 }
 
 enum med_code snippet_weigh(struct med_analyzer *analyzer, struct med_str passage,
-    const struct query *query, struct med_arena *arena, double *ret_share, struct med_err *err)
+    const struct snippet_terms *terms, struct med_arena *arena, double *ret_share,
+    struct med_err *err)
 {
     struct match matches[MATCHES_MAX];
     const struct med_token *tokens;
     size_t token_count, sentence_count;
     struct med_span *sentences;
-    double all = 0;
-    size_t terms = query->term_count < TERMS_TRACKED_MAX ? query->term_count : TERMS_TRACKED_MAX;
-    for (size_t t = 0; t < terms; t++) all += query->terms[t].idf + 1e-6;
-    enum med_code code = med_analyze(analyzer, passage, &tokens, &token_count, err);
+    enum med_code code =
+        med_analyze_watched(analyzer, passage, &terms->watch, &tokens, &token_count, err);
     if (code) return code;
-    size_t count = find_matches(tokens, token_count, query, matches);
+    size_t count = find_matches(tokens, token_count, terms, matches);
     code = med_sentences(passage, arena, &sentences, &sentence_count, err);
     if (code) return code;
-    struct window w = choose_window(passage, sentences, sentence_count, matches, count, query);
-    *ret_share = all > 0 ? window_weight(matches, count, w, query) / all : 0;
+    struct window w = choose_window(passage, sentences, sentence_count, matches, count, terms);
+    *ret_share = terms->weight > 0 ? window_weight(matches, count, w, terms) / terms->weight : 0;
     return MED_OK;
 }
 
 enum med_code snippet_make(struct med_analyzer *analyzer, struct med_str passage,
-    const struct query *query, struct med_arena *arena, struct med_str *ret_snippet,
+    const struct snippet_terms *terms, struct med_arena *arena, struct med_str *ret_snippet,
     struct med_span **ret_highlights, size_t *ret_highlight_count, struct med_err *err)
 {
     struct match matches[MATCHES_MAX];
     const struct med_token *tokens;
     size_t token_count, sentence_count;
     struct med_span *sentences;
-    enum med_code code = med_analyze(analyzer, passage, &tokens, &token_count, err);
+    enum med_code code =
+        med_analyze_watched(analyzer, passage, &terms->watch, &tokens, &token_count, err);
     if (code) return code;
-    size_t count = find_matches(tokens, token_count, query, matches);
+    size_t count = find_matches(tokens, token_count, terms, matches);
     code = med_sentences(passage, arena, &sentences, &sentence_count, err);
     if (code) return code;
-    struct window w = choose_window(passage, sentences, sentence_count, matches, count, query);
+    struct window w = choose_window(passage, sentences, sentence_count, matches, count, terms);
     w = without_last_heading(passage, w, sentences, sentence_count);
     char *text = med_arena_alloc(arena, w.end - w.start + 1);
     struct med_span *highlights = med_arena_calloc(arena, count + 1, sizeof *highlights);

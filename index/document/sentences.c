@@ -17,8 +17,9 @@
  * missed end makes a passage slightly longer, a false one tears a statement from its condition. */
 #include "index/document/sentences.h"
 
-#include "common/mem.h"
 #include "common/unicode.h"
+
+#define SENTENCES_USUAL 32 /* of a passage */
 
 static const char *const NEVER_LAST[] = {"e.g", "eg", "i.e", "ie", "vs", "v.s", "cf", "viz", "ca",
     "approx", "resp", "dr", "drs", "prof", "mr", "mrs", "ms", "st", "mt", "fig", "figs", "tab",
@@ -239,10 +240,9 @@ static size_t sentence_end(struct med_str s, size_t start, size_t stop)
     return is_lower(s.ptr[next]) && !is_lower_name(s, next) ? 0 : end;
 }
 
-static bool is_candidate(char c)
-{
-    return c == '.' || c == '\n' || c == '?' || c == '!' || c == '\xe3' || c == '\xef';
-}
+/* Bytes at which a sentence may end. */
+static const bool CANDIDATES[256] = {
+    ['.'] = true, ['\n'] = true, ['?'] = true, ['!'] = true, [0xe3] = true, [0xef] = true};
 
 bool med_sentence_next(struct med_sentence_iter *it, struct med_span *ret_span)
 {
@@ -253,7 +253,7 @@ bool med_sentence_next(struct med_sentence_iter *it, struct med_span *ret_span)
 
     size_t end = 0, at = start;
     for (; at < s.len && end == 0; at++) {
-        if (!is_candidate(s.ptr[at])) continue;
+        if (!CANDIDATES[(unsigned char)s.ptr[at]]) continue;
         if (s.ptr[at] == '\n') {
             end = at;
         } else if ((unsigned char)s.ptr[at] < 0x80 || wide_stop(s, at) > 0) {
@@ -273,26 +273,20 @@ enum med_code med_sentences(struct med_str text, struct med_arena *arena,
 {
     if (text.len > UINT32_MAX)
         return med_fail(err, MED_E_LIMIT, "a text of %zu bytes is too long to split", text.len);
-    enum med_code code = MED_OK;
-    struct med_span *found = NULL, *spans = NULL, span;
-    size_t count = 0, cap = 0;
+    size_t count = 0, cap = SENTENCES_USUAL;
+    struct med_span *spans = med_arena_alloc(arena, cap * sizeof *spans), span;
     struct med_sentence_iter it = {.text = text};
-    while (med_sentence_next(&it, &span)) {
-        if (!med_grow(&found, &cap, count + 1, sizeof *found)) {
-            code = med_fail(err, MED_E_NOMEM, "no memory for %zu sentences", count + 1);
-            goto out;
+    while (spans && med_sentence_next(&it, &span)) {
+        if (count == cap) {
+            struct med_span *grown = med_arena_alloc(arena, 2 * cap * sizeof *grown);
+            if (grown) memcpy(grown, spans, count * sizeof *grown);
+            spans = grown;
+            cap *= 2;
         }
-        found[count++] = span;
+        if (spans) spans[count++] = span;
     }
-    spans = med_arena_alloc(arena, (count > 0 ? count : 1) * sizeof *spans);
-    if (!spans) {
-        code = med_fail(err, MED_E_NOMEM, "no memory for %zu sentences", count);
-        goto out;
-    }
-    if (count > 0) memcpy(spans, found, count * sizeof *spans);
+    if (!spans) return med_fail(err, MED_E_NOMEM, "no memory for %zu sentences", cap);
     *ret_spans = spans;
     *ret_count = count;
-out:
-    med_free(found);
-    return code;
+    return MED_OK;
 }

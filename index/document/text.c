@@ -4,27 +4,22 @@
 #include "common/limits.h"
 #include "index/document/sentences.h"
 
-static const struct med_str SEPARATOR = {"\n\n", 2};
+/* Two of these stand between pieces. */
+#define SEPARATOR '\n'
+#define SEPARATOR_BYTES 2
 
 /* Bytes of the text with `piece` appended to `len` bytes; separators stand between non-empty pieces
  * only. */
 static size_t extended(size_t len, struct med_str piece)
 {
     if (piece.len == 0) return len;
-    return len + (len > 0 ? SEPARATOR.len : 0) + piece.len;
+    return len + (len > 0 ? SEPARATOR_BYTES : 0) + piece.len;
 }
 
-static struct med_span append(char *bytes, size_t *len, struct med_str piece)
+static struct med_span place(size_t *len, struct med_str piece)
 {
-    if (piece.len == 0) return (struct med_span){.start = (uint32_t)*len, .end = (uint32_t)*len};
-    if (*len > 0) {
-        memcpy(bytes + *len, SEPARATOR.ptr, SEPARATOR.len);
-        *len += SEPARATOR.len;
-    }
-    memcpy(bytes + *len, piece.ptr, piece.len);
-    struct med_span span = {.start = (uint32_t)*len, .end = (uint32_t)(*len + piece.len)};
-    *len += piece.len;
-    return span;
+    *len = extended(*len, piece);
+    return (struct med_span){.start = (uint32_t)(*len - piece.len), .end = (uint32_t)*len};
 }
 
 /* No sum can wrap: each piece lies in memory, and the loop stops at the first step beyond the
@@ -44,10 +39,10 @@ static enum med_code text_size(const struct med_doc *doc, size_t *ret_size, stru
     return MED_OK;
 }
 
-enum med_code med_text_make(const struct med_doc *doc, struct med_arena *arena,
+enum med_code med_text_layout(const struct med_doc *doc, struct med_arena *arena,
     struct med_text **ret_text, struct med_err *err)
 {
-    size_t size = 0;
+    size_t size = 0, len = 0;
     if (doc->section_count > MED_DOC_SECTIONS_MAX)
         return med_fail(err, MED_E_LIMIT,
             "the document " MED_STR_FMT " has more than %llu sections", MED_STR_ARG(doc->id),
@@ -56,23 +51,92 @@ enum med_code med_text_make(const struct med_doc *doc, struct med_arena *arena,
     if (code != MED_OK) return code;
 
     struct med_text *text = med_arena_calloc(arena, 1, sizeof *text);
-    char *bytes = med_arena_alloc(arena, size + 1);
-    struct med_span *spans = med_arena_calloc(arena, 2 * doc->section_count + 1, sizeof *spans);
-    if (!text || !bytes || !spans)
+    struct med_span *spans = med_arena_alloc(arena, (2 * doc->section_count + 1) * sizeof *spans);
+    if (!text || !spans)
         return med_fail(
             err, MED_E_NOMEM, "no memory for the text of " MED_STR_FMT, MED_STR_ARG(doc->id));
-
-    size_t len = 0;
     text->headings = spans;
     text->bodies = spans + doc->section_count;
     text->section_count = doc->section_count;
-    text->title = append(bytes, &len, doc->title);
+    text->title = place(&len, doc->title);
     for (size_t i = 0; i < doc->section_count; i++) {
-        text->headings[i] = append(bytes, &len, doc->sections[i].heading);
-        text->bodies[i] = append(bytes, &len, doc->sections[i].body);
+        text->headings[i] = place(&len, doc->sections[i].heading);
+        text->bodies[i] = place(&len, doc->sections[i].body);
     }
-    bytes[len] = '\0';
-    text->bytes = (struct med_str){.ptr = bytes, .len = len};
+    text->bytes.len = len;
+    *ret_text = text;
+    return MED_OK;
+}
+
+/* --- the bytes of a layout --- */
+
+/* Where a part of the canonical text is written to. */
+struct slice {
+    struct med_span span;
+    char *bytes;
+    struct med_str whole; /* set when one piece has all of it */
+};
+
+static void take(struct slice *s, struct med_span at, struct med_str piece)
+{
+    uint32_t start = at.start > s->span.start ? at.start : s->span.start;
+    uint32_t end = at.end < s->span.end ? at.end : s->span.end;
+    if (start >= end) return;
+    if (s->bytes)
+        memcpy(s->bytes + (start - s->span.start), piece.ptr + (start - at.start), end - start);
+    else if (start == s->span.start && end == s->span.end)
+        s->whole = med_str_sub(piece, start - at.start, end - at.start);
+}
+
+static void take_all(struct slice *s, const struct med_doc *doc, const struct med_text *text)
+{
+    take(s, text->title, doc->title);
+    for (size_t i = 0; i < text->section_count && !s->whole.ptr; i++) {
+        if (text->bodies[i].end < s->span.start) continue;
+        if (text->headings[i].start >= s->span.end) break;
+        take(s, text->headings[i], doc->sections[i].heading);
+        take(s, text->bodies[i], doc->sections[i].body);
+    }
+}
+
+enum med_code med_text_slice(const struct med_doc *doc, const struct med_text *text,
+    struct med_span span, struct med_arena *arena, struct med_str *ret_slice, struct med_err *err)
+{
+    if (span.start > span.end || span.end > text->bytes.len)
+        return med_fail(err, MED_E_INVALID, "bytes %u to %u lie outside of a text of %zu bytes",
+            span.start, span.end, text->bytes.len);
+    struct slice s = {.span = span};
+    take_all(&s, doc, text);
+    if (!s.whole.ptr) {
+        size_t len = span.end - span.start;
+        s.bytes = med_arena_alloc(arena, len + 1);
+        if (!s.bytes)
+            return med_fail(
+                err, MED_E_NOMEM, "no memory for the text of " MED_STR_FMT, MED_STR_ARG(doc->id));
+        memset(s.bytes, SEPARATOR, len); /* what is between the pieces */
+        s.bytes[len] = '\0';
+        take_all(&s, doc, text);
+        s.whole = (struct med_str){.ptr = s.bytes, .len = len};
+    }
+    *ret_slice = s.whole;
+    return MED_OK;
+}
+
+enum med_code med_text_make(const struct med_doc *doc, struct med_arena *arena,
+    struct med_text **ret_text, struct med_err *err)
+{
+    struct med_text *text;
+    enum med_code code = med_text_layout(doc, arena, &text, err);
+    if (code != MED_OK) return code;
+    char *bytes = med_arena_alloc(arena, text->bytes.len + 1);
+    if (!bytes)
+        return med_fail(
+            err, MED_E_NOMEM, "no memory for the text of " MED_STR_FMT, MED_STR_ARG(doc->id));
+    struct slice all = {.span = {0, (uint32_t)text->bytes.len}, .bytes = bytes};
+    memset(bytes, SEPARATOR, text->bytes.len);
+    take_all(&all, doc, text);
+    bytes[text->bytes.len] = '\0';
+    text->bytes.ptr = bytes;
     *ret_text = text;
     return MED_OK;
 }

@@ -32,6 +32,17 @@ struct med_text {
 enum med_code med_text_make(const struct med_doc *doc, struct med_arena *arena,
     struct med_text **ret_text, struct med_err *err) MED_CHECK;
 
+/* The same without the text: spans and bytes.len are those of the canonical text, bytes.ptr is
+ * NULL. For who needs little of a long document. */
+enum med_code med_text_layout(const struct med_doc *doc, struct med_arena *arena,
+    struct med_text **ret_text, struct med_err *err) MED_CHECK;
+/* The bytes [span.start, span.end) of the canonical text, of which `text` is at least the layout.
+ * Borrowed from the document where they lie within one piece of it, else in the arena.
+ * MED_E_INVALID when the span lies outside. */
+enum med_code med_text_slice(const struct med_doc *doc, const struct med_text *text,
+    struct med_span span, struct med_arena *arena, struct med_str *ret_slice,
+    struct med_err *err) MED_CHECK;
+
 /* A passage: the unit of retrieval.
  * Sentence and section boundaries; 200-300 words, never more than MED_CHUNK_WORDS_MAX words or
  * MED_CHUNK_BYTES_MAX bytes (a longer sentence is cut at a word, a longer word between code

@@ -458,8 +458,9 @@ static void run_query(struct med_str bytes)
     struct med_str snippet;
     struct med_span *highlights;
     size_t highlight_count;
+    const struct snippet_terms terms = snippet_terms_of(&query);
     code = snippet_make(
-        analyzer, passage, &query, arena, &snippet, &highlights, &highlight_count, &err);
+        analyzer, passage, &terms, arena, &snippet, &highlights, &highlight_count, &err);
     fuzz_require(code != MED_E_INTERNAL);
     if (code != MED_OK) return;
     fuzz_require(med_utf8_valid(snippet.ptr, snippet.len));

@@ -261,6 +261,109 @@ static void answers_do_not_depend_on_history(void **state)
     med_buf_free(&b);
 }
 
+/* --- watched terms --- */
+
+static bool is_one_of(struct med_str term, const struct med_str *terms, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (med_str_eq(term, terms[i])) return true;
+    return false;
+}
+
+/* Every token of a watched term is found as by the full analysis: the analyzers are two, because
+ * tokens live in theirs. */
+static void check_watched(struct med_analyzer *full, struct med_analyzer *quick,
+    struct med_str text, const struct med_str *terms, size_t count)
+{
+    struct med_watch watch = {0};
+    const struct med_token *all, *some;
+    size_t all_count, some_count, k = 0;
+    for (size_t i = 0; i < count; i++) med_watch_add(&watch, terms[i]);
+    assert_int_equal(med_analyze(full, text, &all, &all_count, NULL), MED_OK);
+    assert_int_equal(med_analyze_watched(quick, text, &watch, &some, &some_count, NULL), MED_OK);
+    assert_true(some_count <= all_count);
+    for (size_t i = 0; i < all_count; i++) {
+        if (!is_one_of(all[i].term, terms, count)) continue;
+        while (k < some_count && !is_one_of(some[k].term, terms, count)) k++;
+        if (k == some_count || !med_str_eq(some[k].term, all[i].term))
+            print_message("lost: " MED_STR_FMT " in " MED_STR_FMT "\n", MED_STR_ARG(all[i].term),
+                MED_STR_ARG(text));
+        assert_true(k < some_count && med_str_eq(some[k].term, all[i].term));
+        assert_int_equal(some[k].start, all[i].start);
+        assert_int_equal(some[k].end, all[i].end);
+        assert_int_equal(some[k].position, all[i].position);
+        assert_int_equal(some[k].extra, all[i].extra);
+        k++;
+    }
+    while (k < some_count && !is_one_of(some[k].term, terms, count)) k++;
+    assert_int_equal(k, some_count);
+}
+
+/* Every short beginning with every ending that stemming takes off: what a word may lose. */
+static void watched_words_are_found_whatever_stemming_takes_off(void **state)
+{
+    static const char *const endings[] = {"", "s", "es", "ies", "ied", "ed", "ing", "y", "ying",
+        "ly", "er", "al", "ation", "izer", "iviti", "fulness", "'s", "eed", "at", "bl", "iz"};
+    struct med_analyzer *full = *state, *quick;
+    char word[16];
+    assert_int_equal(med_analyzer_new(&quick, NULL), MED_OK);
+    for (unsigned n = 0; n < 26 + 26 * 26 + 26 * 26 * 26; n++) {
+        unsigned long long left = n < 26 ? n : n < 702 ? n - 26 : n - 702;
+        size_t letters = n < 26 ? 1 : n < 702 ? 2 : 3;
+        for (size_t i = 0; i < letters; i++, left /= 26) word[i] = (char)('a' + left % 26);
+        for (size_t e = 0; e < sizeof endings / sizeof *endings; e++) {
+            const struct med_token *tokens;
+            struct med_str term;
+            size_t count;
+            char stem[MED_TERM_BYTES_MAX];
+            memcpy(word + letters, endings[e], strlen(endings[e]) + 1);
+            assert_int_equal(med_analyze(full, med_str_of(word), &tokens, &count, NULL), MED_OK);
+            assert_true(count >= 1);
+            memcpy(stem, tokens[0].term.ptr, tokens[0].term.len);
+            term = (struct med_str){.ptr = stem, .len = tokens[0].term.len};
+            check_watched(full, quick, med_str_of(word), &term, 1);
+        }
+    }
+    med_analyzer_free(&quick);
+}
+
+static void watched_terms_are_found_as_by_the_full_analysis(void **state)
+{
+    static const char *const pieces[] = {"IL", "il", "6", "-", " ", "\u2011", "COVID", "19", "Tnf",
+        "\u03b1", "alpha", "alphas", "p53", "dying", "AED", "aed", "patients'", "patient's",
+        "don't", ".", "0.05", ",", "1,000", "mg", "\u00b5g", "\u00e9tude", "A", "a", "x-ray", "(",
+        ")", "Ski", "ing", "B", "12", "vitamin", "HbA1c", "beta", "\u00ad", "soft\u00adhyphen",
+        "\xff", "naive"};
+    struct med_analyzer *full = *state, *quick;
+    struct med_buf text, kept;
+    struct med_rng rng;
+    assert_int_equal(med_analyzer_new(&quick, NULL), MED_OK);
+    med_rng_seed(&rng, test_seed());
+    med_buf_init(&text, MED_MIB);
+    med_buf_init(&kept, MED_MIB);
+    for (int round = 0; round < 20000; round++) {
+        const struct med_token *tokens;
+        struct med_str terms[4];
+        size_t count, ends[5] = {0}, watched = 0;
+        med_buf_reset(&text);
+        med_buf_reset(&kept);
+        for (uint64_t n = 1 + med_rng_below(&rng, 30); n > 0; n--)
+            med_buf_puts(&text, pieces[med_rng_below(&rng, sizeof pieces / sizeof *pieces)]);
+        assert_int_equal(med_analyze(full, med_buf_str(&text), &tokens, &count, NULL), MED_OK);
+        for (; count && watched < 4; watched++) {
+            struct med_str term = tokens[med_rng_below(&rng, count)].term;
+            med_buf_append_str(&kept, term);
+            ends[watched + 1] = kept.len;
+        }
+        for (size_t i = 0; i < watched; i++)
+            terms[i] = med_str_sub(med_buf_str(&kept), ends[i], ends[i + 1]);
+        check_watched(full, quick, med_buf_str(&text), terms, watched);
+    }
+    med_buf_free(&text);
+    med_buf_free(&kept);
+    med_analyzer_free(&quick);
+}
+
 static void expect_function_words(struct med_analyzer *a, const char *text, const char *pattern)
 {
     const struct med_token *t;
@@ -342,6 +445,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_words_are_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(any_bytes_keep_the_invariants, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_do_not_depend_on_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            watched_words_are_found_whatever_stemming_takes_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            watched_terms_are_found_as_by_the_full_analysis, setup, teardown),
         cmocka_unit_test_setup_teardown(function_words_are_told_from_names, setup, teardown),
         cmocka_unit_test(running_out_of_memory_is_an_error),
         cmocka_unit_test(vocabulary_numbers_terms_in_order_of_appearance),

@@ -192,6 +192,11 @@ static uint32_t choose(struct med_str text, const struct med_chunk_row *chunks, 
     assert_int_equal(
         query_analyse(analyzer, MED_STR("apixaban bleeding stroke"), arena, &query, NULL), MED_OK);
     for (size_t i = 0; i < query.term_count; i++) query.terms[i].idf = 2;
+    const struct snippet_terms terms = snippet_terms_of(&query);
+    struct med_section section = {.body = text};
+    const struct med_doc doc = {.sections = &section, .section_count = 1};
+    struct med_text *layout;
+    assert_int_equal(med_text_layout(&doc, arena, &layout, NULL), MED_OK);
     const struct med_segment segment = {.chunks = chunks};
     const struct med_ranked rank = {.chunk = 7,
         .passages = {0, 1, 2},
@@ -199,7 +204,8 @@ static uint32_t choose(struct med_str text, const struct med_chunk_row *chunks, 
         .passage_count = passage_count};
     uint32_t chosen;
     assert_int_equal(
-        passage_choose(&segment, analyzer, &query, text, &rank, arena, &chosen, NULL), MED_OK);
+        passage_choose(&segment, analyzer, &terms, &doc, layout, &rank, arena, &chosen, NULL),
+        MED_OK);
     med_analyzer_free(&analyzer);
     med_arena_free(&arena);
     return chosen;

@@ -53,6 +53,44 @@ static void text_joins_non_empty_pieces_by_blank_lines(void **state)
     med_arena_free(&arena);
 }
 
+/* Every span, of texts whose pieces may be missing. */
+static void any_slice_of_a_layout_is_that_of_the_text(void **state)
+{
+    (void)state;
+    const struct med_str words[] = {{0}, MED_STR("A"), MED_STR("Two words")};
+    struct med_arena *arena = new_arena();
+    for (unsigned n = 0; n < 243; n++) {
+        struct med_section sections[] = {
+            {.heading = words[n / 3 % 3], .body = words[n / 9 % 3]},
+            {.heading = words[n / 27 % 3], .body = words[n / 81 % 3]},
+        };
+        struct med_doc doc = {.id = MED_STR("doc:1"),
+            .title = words[n % 3],
+            .sections = sections,
+            .section_count = 2};
+        struct med_text *text, *layout;
+        struct med_str slice;
+        med_arena_reset(arena);
+        assert_int_equal(med_text_make(&doc, arena, &text, NULL), MED_OK);
+        assert_int_equal(med_text_layout(&doc, arena, &layout, NULL), MED_OK);
+        uint32_t len = (uint32_t)text->bytes.len;
+        assert_int_equal(layout->bytes.len, len);
+        assert_memory_equal(layout->headings, text->headings, 4 * sizeof(struct med_span));
+        for (struct med_span at = {0}; at.start <= len; at.start++) {
+            for (at.end = at.start; at.end <= len; at.end++) {
+                assert_int_equal(med_text_slice(&doc, layout, at, arena, &slice, NULL), MED_OK);
+                assert_true(med_str_eq(slice, med_str_sub(text->bytes, at.start, at.end)));
+            }
+        }
+        assert_int_equal(
+            med_text_slice(&doc, layout, (struct med_span){0, len + 1}, arena, &slice, NULL),
+            MED_E_INVALID);
+        assert_int_equal(med_text_slice(&doc, layout, (struct med_span){1, 0}, arena, &slice, NULL),
+            MED_E_INVALID);
+    }
+    med_arena_free(&arena);
+}
+
 static void text_of_nothing_is_empty(void **state)
 {
     (void)state;
@@ -231,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_joins_non_empty_pieces_by_blank_lines),
+        cmocka_unit_test(any_slice_of_a_layout_is_that_of_the_text),
         cmocka_unit_test(text_of_nothing_is_empty),
         cmocka_unit_test(text_beyond_the_limit_is_refused),
         cmocka_unit_test(sentences_end_where_a_reader_would_end_them),
