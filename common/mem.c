@@ -5,8 +5,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ALIGNMENT 64
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 static _Atomic uint64_t fail_countdown; /* 0 = off; 1 = the next allocation fails */
 
@@ -82,6 +84,17 @@ void *med_aligned_alloc(size_t size)
     size_t rounded;
     if (!med_size_add(size > 0 ? size : 1, ALIGNMENT - 1, &rounded) || must_fail()) return NULL;
     return aligned_alloc(ALIGNMENT, rounded / ALIGNMENT * ALIGNMENT);
+}
+
+void *med_table_alloc(size_t size)
+{
+    size_t rounded;
+    if (size < 2 * HUGE_PAGE_BYTES) return med_aligned_alloc(size);
+    if (!med_size_add(size, HUGE_PAGE_BYTES - 1, &rounded) || must_fail()) return NULL;
+    rounded = rounded / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+    void *table = aligned_alloc(HUGE_PAGE_BYTES, rounded);
+    if (table) (void)madvise(table, rounded, MADV_HUGEPAGE); /* without it: slower, not wrong */
+    return table;
 }
 
 bool med_grow(void *ptr_to_ptr, size_t *cap, size_t need, size_t elem_size)

@@ -16,6 +16,10 @@ void med_free(void *ptr);
 /* 64-byte aligned, for SIMD; freed by med_free. */
 void *med_aligned_alloc(size_t size);
 
+/* The same for a large table that is read at random: on huge pages where the system gives them to
+ * who asks, so that a row costs no miss of the address cache. Counts as memory once touched. */
+void *med_table_alloc(size_t size);
+
 /* false on overflow; *ret_x is written only on success. */
 bool med_size_mul(size_t a, size_t b, size_t *ret_x);
 bool med_size_add(size_t a, size_t b, size_t *ret_x);

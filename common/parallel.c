@@ -1,6 +1,6 @@
-/* Threads take pieces from one atomic counter until it runs out or somebody fails. Threads are
- * started per call: the build's loops run for seconds, a pool would only add a lifetime to manage.
- */
+/* Threads take pieces from one atomic counter until it runs out or somebody fails. med_parallel_for
+ * starts its threads per call: most of the build's loops run for seconds. A team keeps them: the
+ * loops of a training step take tenths of a millisecond, and starting threads took longer. */
 #include "common/parallel.h"
 
 #include "common/mem.h"
@@ -14,6 +14,7 @@
 
 #define THREADS_MAX 1024u
 #define CPU_SET_MAX 16384
+#define LOOKS_MAX 2000u /* some tens of microseconds before a thread sleeps */
 
 struct loop {
     uint64_t count;
@@ -28,9 +29,20 @@ struct loop {
 };
 
 struct worker {
-    struct loop *loop;
+    struct med_team *team;
     unsigned number;
     pthread_t thread;
+};
+
+struct med_team {
+    struct worker *workers;
+    unsigned count; /* threads there are, the caller included */
+    struct loop loop;
+    _Atomic uint64_t round; /* loops begun; a change wakes the workers */
+    atomic_uint busy;       /* workers that have not left the loop */
+    atomic_bool ending;
+    pthread_mutex_t lock; /* what the two conditions wait under */
+    pthread_cond_t begun, left;
 };
 
 static void note_failure(struct loop *loop, enum med_code code, const struct med_err *err)
@@ -61,11 +73,119 @@ static void run_pieces(struct loop *loop, unsigned number)
     }
 }
 
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Until another loop has begun than `seen`: first looking, because most loops follow at once. */
+static uint64_t next_round(struct med_team *team, uint64_t seen)
+{
+    uint64_t round;
+    for (unsigned i = 0; i < LOOKS_MAX; i++, relax()) {
+        round = atomic_load_explicit(&team->round, memory_order_acquire);
+        if (round != seen) return round;
+    }
+    pthread_mutex_lock(&team->lock);
+    while ((round = atomic_load(&team->round)) == seen)
+        pthread_cond_wait(&team->begun, &team->lock);
+    pthread_mutex_unlock(&team->lock);
+    return round;
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
-    run_pieces(worker->loop, worker->number);
-    return NULL;
+    struct med_team *team = worker->team;
+    for (uint64_t round = 0;;) {
+        round = next_round(team, round);
+        if (atomic_load(&team->ending)) return NULL;
+        run_pieces(&team->loop, worker->number);
+        if (atomic_fetch_sub(&team->busy, 1) > 1) continue;
+        pthread_mutex_lock(&team->lock);
+        pthread_cond_signal(&team->left);
+        pthread_mutex_unlock(&team->lock);
+    }
+}
+
+static void begin_round(struct med_team *team)
+{
+    pthread_mutex_lock(&team->lock);
+    atomic_store(&team->busy, team->count - 1);
+    atomic_fetch_add(&team->round, 1);
+    pthread_cond_broadcast(&team->begun);
+    pthread_mutex_unlock(&team->lock);
+}
+
+enum med_code med_team_new(unsigned threads, struct med_team **ret_team, struct med_err *err)
+{
+    if (threads > THREADS_MAX) threads = THREADS_MAX;
+    if (threads < 1) threads = 1;
+    struct med_team *team = med_calloc(1, sizeof *team);
+    struct worker *workers = med_calloc(threads, sizeof *workers);
+    if (!team || !workers) {
+        med_free(team);
+        med_free(workers);
+        return med_fail(err, MED_E_NOMEM, "out of memory for %u threads", threads);
+    }
+    team->workers = workers;
+    pthread_mutex_init(&team->lock, NULL);
+    pthread_cond_init(&team->begun, NULL);
+    pthread_cond_init(&team->left, NULL);
+    pthread_mutex_init(&team->loop.lock, NULL);
+    for (team->count = 1; team->count < threads; team->count++) {
+        struct worker *worker = &workers[team->count];
+        *worker = (struct worker){.team = team, .number = team->count};
+        /* Fewer threads than asked for still do all the work. */
+        if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) break;
+    }
+    *ret_team = team;
+    return MED_OK;
+}
+
+void med_team_free(struct med_team **team_ref)
+{
+    struct med_team *team = *team_ref;
+    if (!team) return;
+    *team_ref = NULL;
+    atomic_store(&team->ending, true);
+    begin_round(team);
+    for (unsigned i = 1; i < team->count; i++) pthread_join(team->workers[i].thread, NULL);
+    pthread_mutex_destroy(&team->loop.lock);
+    pthread_cond_destroy(&team->left);
+    pthread_cond_destroy(&team->begun);
+    pthread_mutex_destroy(&team->lock);
+    med_free(team->workers);
+    med_free(team);
+}
+
+enum med_code med_team_for(struct med_team *team, uint64_t count, uint64_t grain,
+    enum med_code (*fn)(
+        void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err),
+    void *ctx, struct med_err *err)
+{
+    struct loop *loop = &team->loop;
+    assert(grain > 0);
+    loop->count = count;
+    loop->grain = grain;
+    loop->fn = fn;
+    loop->ctx = ctx;
+    loop->code = MED_OK;
+    atomic_store(&loop->next_piece, 0);
+    atomic_store(&loop->stop, false);
+    bool shared = team->count > 1 && count > grain;
+    if (shared) begin_round(team);
+    run_pieces(loop, 0);
+    for (unsigned i = 0; shared && i < LOOKS_MAX && atomic_load(&team->busy); i++) relax();
+    if (shared && atomic_load(&team->busy)) {
+        pthread_mutex_lock(&team->lock);
+        while (atomic_load(&team->busy)) pthread_cond_wait(&team->left, &team->lock);
+        pthread_mutex_unlock(&team->lock);
+    }
+    if (loop->code != MED_OK && err) *err = loop->err;
+    return loop->code;
 }
 
 enum med_code med_parallel_for(unsigned threads, uint64_t count, uint64_t grain,
@@ -76,27 +196,12 @@ enum med_code med_parallel_for(unsigned threads, uint64_t count, uint64_t grain,
     assert(grain > 0);
     if (count == 0) return MED_OK;
     uint64_t pieces = count / grain + (count % grain != 0);
-    if (threads > THREADS_MAX) threads = THREADS_MAX;
-    if (threads > pieces) threads = (unsigned)pieces;
-    if (threads < 1) threads = 1;
-
-    struct worker *workers = med_calloc(threads, sizeof *workers);
-    if (!workers) return med_fail(err, MED_E_NOMEM, "out of memory for %u threads", threads);
-    struct loop loop = {.count = count, .grain = grain, .fn = fn, .ctx = ctx};
-    pthread_mutex_init(&loop.lock, NULL);
-    unsigned started = 1;
-    for (; started < threads; started++) {
-        workers[started] = (struct worker){.loop = &loop, .number = started};
-        /* Fewer threads than asked for still do all the work. */
-        if (pthread_create(&workers[started].thread, NULL, worker_main, &workers[started]) != 0)
-            break;
-    }
-    run_pieces(&loop, 0);
-    for (unsigned i = 1; i < started; i++) pthread_join(workers[i].thread, NULL);
-    pthread_mutex_destroy(&loop.lock);
-    med_free(workers);
-    if (loop.code != MED_OK && err) *err = loop.err;
-    return loop.code;
+    struct med_team *team;
+    enum med_code code = med_team_new(threads < pieces ? threads : (unsigned)pieces, &team, err);
+    if (code != MED_OK) return code;
+    code = med_team_for(team, count, grain, fn, ctx, err);
+    med_team_free(&team);
+    return code;
 }
 
 static unsigned affinity_count(void)

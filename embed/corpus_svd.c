@@ -346,8 +346,8 @@ static bool svd_alloc(struct svd *svd)
     size_t y_bytes, z_bytes;
     if (!med_size_mul(row, svd->set->row_count, &y_bytes)) return false;
     if (!med_size_mul(row, svd->set->passage_count, &z_bytes)) return false;
-    svd->y = med_aligned_alloc(y_bytes);
-    svd->z = med_aligned_alloc(z_bytes);
+    svd->y = med_table_alloc(y_bytes);
+    svd->z = med_table_alloc(z_bytes);
     /* As large as the eigenvalue solver's scratch too, which needs about 2 width^2. */
     svd->gram = med_realloc_array(NULL, (GRAM_STRIPES + 1) * cells + 1 + 6 * width, sizeof(double));
     svd->values = med_realloc_array(NULL, width, sizeof(double));

@@ -54,15 +54,11 @@
 enum pair_kind { PAIR_TITLE, PAIR_SENTENCE_1, PAIR_SENTENCE_2, PAIR_KINDS };
 _Static_assert(PAIR_KINDS == 1 + SENTENCES_PER_PASSAGE, "one kind per drawn sentence");
 
-struct occurrence { /* a term in a text of the batch */
-    uint32_t text;
-    float weight;
-};
-
 struct contrast {
     const struct corpus_set *set;
     const struct med_corpus_kernels *kernels;
     unsigned threads;
+    struct med_team *team;
     uint32_t dim;
     uint64_t seed;
     float *vectors, *first, *second; /* rows x dim: the vectors and Adam's two moments */
@@ -202,20 +198,71 @@ static enum med_code encode_pairs(
     return MED_OK;
 }
 
+/* term -> texts, by counting. */
+static void turn_around(struct contrast *c)
+{
+    uint32_t texts = 2 * c->batch_pairs;
+    c->slot_count = 0;
+    for (uint32_t t = 0; t < texts; t++) {
+        const struct corpus_bag *bag = &c->bags[t];
+        for (uint32_t i = 0; i < bag->count; i++) {
+            uint32_t *slot = &c->slot_of[bag->rows[i]];
+            if (*slot == 0) {
+                c->rows[c->slot_count] = bag->rows[i];
+                c->starts[c->slot_count] = 0;
+                *slot = ++c->slot_count;
+            }
+            c->starts[*slot - 1]++;
+        }
+    }
+    uint32_t at = 0;
+    for (uint32_t s = 0; s < c->slot_count; s++) {
+        uint32_t count = c->starts[s];
+        c->starts[s] = at;
+        at += count;
+    }
+    c->starts[c->slot_count] = at;
+    for (uint32_t t = 0; t < texts; t++) {
+        const struct corpus_bag *bag = &c->bags[t];
+        for (uint32_t i = 0; i < bag->count; i++) {
+            uint32_t to = c->starts[c->slot_of[bag->rows[i]] - 1]++;
+            c->texts_of[to] = t;
+            c->weights_of[to] = bag->weights[i];
+        }
+    }
+    /* Each start is now its end. */
+    memmove(c->starts + 1, c->starts, c->slot_count * sizeof *c->starts);
+    c->starts[0] = 0;
+    for (uint32_t s = 0; s < c->slot_count; s++) c->slot_of[c->rows[s]] = 0;
+}
+
+static void compare_block(struct contrast *c, size_t begin, size_t end)
+{
+    size_t n = c->batch_pairs, dim = c->dim;
+    float *block = c->similar + begin * n;
+    med_blas_sgemm(false, true, end - begin, n, dim, 1 / TEMPERATURE, c->texts + begin * dim, dim,
+        c->texts + n * dim, dim, 0, block, n);
+    for (size_t i = begin; i < end; i++) {
+        float sum = 0;
+        for (size_t j = 0; j < n; j++) sum += c->similar[i * n + j] = expf(c->similar[i * n + j]);
+        c->row_sums[i] = sum;
+    }
+}
+
+/* Piece 0 turns the batch around, which needs no similarities; each other one is a block of them.
+ */
 static enum med_code compare_pairs(
     void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
 {
     (void)worker;
     (void)err;
     struct contrast *c = ctx;
-    size_t n = c->batch_pairs, dim = c->dim;
-    float *block = c->similar + begin * n;
-    med_blas_sgemm(false, true, end - begin, n, dim, 1 / TEMPERATURE, c->texts + begin * dim, dim,
-        c->texts + n * dim, dim, 0, block, n);
-    for (uint64_t i = begin; i < end; i++) {
-        float sum = 0;
-        for (size_t j = 0; j < n; j++) sum += c->similar[i * n + j] = expf(c->similar[i * n + j]);
-        c->row_sums[i] = sum;
+    for (uint64_t piece = begin; piece < end; piece++) {
+        size_t from = (piece - 1) * BLOCK_PAIRS, to = from + BLOCK_PAIRS;
+        if (piece == 0)
+            turn_around(c);
+        else
+            compare_block(c, from, to < c->batch_pairs ? to : c->batch_pairs);
     }
     return MED_OK;
 }
@@ -264,44 +311,6 @@ static enum med_code target_gradients(
     return MED_OK;
 }
 
-/* term -> texts, by counting. */
-static void turn_around(struct contrast *c)
-{
-    uint32_t texts = 2 * c->batch_pairs;
-    c->slot_count = 0;
-    for (uint32_t t = 0; t < texts; t++) {
-        const struct corpus_bag *bag = &c->bags[t];
-        for (uint32_t i = 0; i < bag->count; i++) {
-            uint32_t *slot = &c->slot_of[bag->rows[i]];
-            if (*slot == 0) {
-                c->rows[c->slot_count] = bag->rows[i];
-                c->starts[c->slot_count] = 0;
-                *slot = ++c->slot_count;
-            }
-            c->starts[*slot - 1]++;
-        }
-    }
-    uint32_t at = 0;
-    for (uint32_t s = 0; s < c->slot_count; s++) {
-        uint32_t count = c->starts[s];
-        c->starts[s] = at;
-        at += count;
-    }
-    c->starts[c->slot_count] = at;
-    for (uint32_t t = 0; t < texts; t++) {
-        const struct corpus_bag *bag = &c->bags[t];
-        for (uint32_t i = 0; i < bag->count; i++) {
-            uint32_t to = c->starts[c->slot_of[bag->rows[i]] - 1]++;
-            c->texts_of[to] = t;
-            c->weights_of[to] = bag->weights[i];
-        }
-    }
-    /* Each start is now its end. */
-    memmove(c->starts + 1, c->starts, c->slot_count * sizeof *c->starts);
-    c->starts[0] = 0;
-    for (uint32_t s = 0; s < c->slot_count; s++) c->slot_of[c->rows[s]] = 0;
-}
-
 static enum med_code step_terms(
     void *ctx, unsigned worker, uint64_t begin, uint64_t end, struct med_err *err)
 {
@@ -320,21 +329,25 @@ static enum med_code step_terms(
     return MED_OK;
 }
 
+static void sum_columns(const float *restrict similar, size_t n, float *restrict sums)
+{
+    memset(sums, 0, n * sizeof *sums);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) sums[j] += similar[i * n + j];
+}
+
 static enum med_code train_batch(struct contrast *c, struct med_err *err)
 {
-    uint64_t n = c->batch_pairs;
-    enum med_code code = med_parallel_for(c->threads, n, 16, encode_pairs, c, err);
-    if (code == MED_OK) code = med_parallel_for(c->threads, n, BLOCK_PAIRS, compare_pairs, c, err);
+    struct med_team *team = c->team;
+    uint64_t n = c->batch_pairs, blocks = (n + BLOCK_PAIRS - 1) / BLOCK_PAIRS;
+    enum med_code code = med_team_for(team, n, 8, encode_pairs, c, err);
+    if (code == MED_OK) code = med_team_for(team, 1 + blocks, 1, compare_pairs, c, err);
     if (code != MED_OK) return code;
-    memset(c->column_sums, 0, n * sizeof *c->column_sums);
-    for (uint64_t i = 0; i < n; i++)
-        for (uint64_t j = 0; j < n; j++) c->column_sums[j] += c->similar[i * n + j];
-    code = med_parallel_for(c->threads, n, BLOCK_PAIRS, query_gradients, c, err);
-    if (code == MED_OK)
-        code = med_parallel_for(c->threads, n, BLOCK_PAIRS, target_gradients, c, err);
-    if (code != MED_OK) return code;
-    turn_around(c);
-    return med_parallel_for(c->threads, c->slot_count, 64, step_terms, c, err);
+    sum_columns(c->similar, n, c->column_sums);
+    code = med_team_for(team, n, BLOCK_PAIRS, query_gradients, c, err);
+    if (code == MED_OK) code = med_team_for(team, n, BLOCK_PAIRS, target_gradients, c, err);
+    if (code == MED_OK) code = med_team_for(team, c->slot_count, 64, step_terms, c, err);
+    return code;
 }
 
 /* --- the schedule --- */
@@ -385,6 +398,13 @@ static enum med_code train_epochs(
     return MED_OK;
 }
 
+static float *table_of_zeros(size_t cells)
+{
+    float *table = med_table_alloc(cells * sizeof *table);
+    if (table) memset(table, 0, cells * sizeof *table);
+    return table;
+}
+
 static bool contrast_alloc(struct contrast *c)
 {
     size_t rows = c->set->row_count, dim = c->dim;
@@ -393,8 +413,8 @@ static bool contrast_alloc(struct contrast *c)
     size_t slots = rows < occurrences ? rows : occurrences;
     size_t cells;
     if (!med_size_mul(rows, dim, &cells)) return false;
-    c->first = med_calloc(cells, sizeof(float));
-    c->second = med_calloc(cells, sizeof(float));
+    c->first = table_of_zeros(cells);
+    c->second = table_of_zeros(cells);
     c->bags = med_realloc_array(NULL, TEXTS_MAX, sizeof *c->bags);
     c->texts = med_realloc_array(NULL, TEXTS_MAX * dim, sizeof(float));
     c->gradients = med_realloc_array(NULL, TEXTS_MAX * dim, sizeof(float));
@@ -439,8 +459,10 @@ enum med_code corpus_contrast(const struct corpus_set *set, uint32_t dim, uint64
         code = med_fail(err, MED_E_NOMEM, "out of memory training %u term vectors", set->row_count);
         goto out;
     }
-    code = train_epochs(&c, progress, err);
+    code = med_team_new(threads, &c.team, err);
+    if (code == MED_OK) code = train_epochs(&c, progress, err);
 out:
+    med_team_free(&c.team);
     contrast_free(&c);
     return code;
 }

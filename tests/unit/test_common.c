@@ -16,6 +16,7 @@
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -551,6 +552,36 @@ static void the_first_error_ends_a_parallel_loop(void **state)
     med_free(visits.counts);
 }
 
+/* Short loops, so that workers are met awake, asleep and late. */
+static void a_team_runs_one_loop_after_the_other(void **state)
+{
+    (void)state;
+    enum { LOOPS = 3000, ITEMS = 97 };
+    struct med_team *team;
+    struct visits visits = {.fail_at = UINT64_MAX, .workers = 4};
+    visits.counts = med_calloc(ITEMS, sizeof *visits.counts);
+    assert_int_equal(med_team_new(4, &team, NULL), MED_OK);
+    for (uint32_t loop = 1; loop <= LOOPS; loop++) {
+        assert_int_equal(med_team_for(team, ITEMS, 1 + loop % 40, visit, &visits, NULL), MED_OK);
+        for (size_t i = 0; i < ITEMS; i++) assert_int_equal(visits.counts[i], loop);
+        if (loop % 1000 == 0) usleep(2000);
+    }
+    struct med_err err;
+    visits.fail_at = 50;
+    assert_int_equal(med_team_for(team, ITEMS, 2, visit, &visits, &err), MED_E_CORRUPT);
+    assert_string_equal(err.text, "item 50");
+    visits.fail_at = UINT64_MAX;
+    assert_int_equal(med_team_for(team, ITEMS, 2, visit, &visits, &err), MED_OK);
+    assert_int_equal(med_team_for(team, 0, 2, visit, &visits, &err), MED_OK);
+    med_team_free(&team);
+    assert_null(team);
+    for (uint64_t nth = 1; nth <= 2; nth++) {
+        med_mem_fail_after(nth);
+        assert_int_equal(med_team_new(2, &team, &err), MED_E_NOMEM);
+    }
+    med_free(visits.counts);
+}
+
 static bool stop_at_once(
     void *ctx, const char *stage, uint64_t done, uint64_t total, const char *unit)
 {
@@ -603,6 +634,7 @@ int main(void)
         cmocka_unit_test(the_processor_level_has_a_name),
         cmocka_unit_test(a_parallel_loop_visits_everything_once),
         cmocka_unit_test(the_first_error_ends_a_parallel_loop),
+        cmocka_unit_test(a_team_runs_one_loop_after_the_other),
         cmocka_unit_test(progress_without_a_listener_goes_on),
     };
     return cmocka_run_group_tests_name("common", tests, NULL, NULL);
