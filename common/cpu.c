@@ -4,7 +4,6 @@
 #include <cpuid.h>
 #endif
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +44,15 @@ enum med_cpu med_cpu_level(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, decide);
     return level;
+}
+
+bool med_cpu_has_vbmi(void)
+{
+#if defined(__x86_64__)
+    return med_cpu_level() >= MED_CPU_AVX512 && __builtin_cpu_supports("avx512vbmi");
+#else
+    return false;
+#endif
 }
 
 const char *med_cpu_name(enum med_cpu which)

@@ -3,8 +3,6 @@
  * dominate every posting, counts that add up. */
 #include "index/lexical/cursor.h"
 
-#include "common/mem.h"
-
 struct checker {
     const struct med_lex *lex;
     struct lex_context context;
@@ -99,8 +97,6 @@ static enum med_code check_terms(struct checker *k, struct med_err *err)
 enum med_code med_lex_check(const struct med_lex *lex, struct med_err *err)
 {
     struct checker k = {.lex = lex, .end = sizeof(struct lex_postings_header)};
-    float *norms = med_malloc(((size_t)lex->length_max + 1) * sizeof(*norms));
-    if (!norms) return med_fail(err, MED_E_NOMEM, "no memory to check a lexical index");
     float avg_len = lex->chunk_count ? (float)lex->length_sum / (float)lex->chunk_count : 0;
     struct med_lex_term term = {.weight = 1};
     struct med_lex_query query = {.terms = &term,
@@ -111,13 +107,12 @@ enum med_code med_lex_check(const struct med_lex *lex, struct med_err *err)
     struct lex_scoring scoring;
     enum med_code code = lex_scoring_of(&query, &scoring, err);
     if (code == MED_OK) {
-        lex_context_init(&k.context, lex, &scoring, norms);
+        lex_context_init(&k.context, lex, &scoring);
         code = check_terms(&k, err);
     }
     if (code == MED_OK &&
         (k.postings != lex->posting_count || k.end + LEX_PAD_BYTES != lex->postings.len))
         code = med_fail(
             err, MED_E_CORRUPT, "the lexical index is damaged: its postings do not add up");
-    med_free(norms);
     return code;
 }

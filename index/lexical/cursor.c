@@ -1,5 +1,6 @@
 #include "index/lexical/cursor.h"
 
+#include "index/lexical/kernels.h"
 #include "index/lexical/list.h"
 
 /* Searches and kernels look at whole vectors: what is behind the end must be harmless. */
@@ -13,13 +14,11 @@ static enum med_code corrupt(struct med_err *err)
     return med_fail(err, MED_E_CORRUPT, "the lexical index is damaged: a posting list");
 }
 
-void lex_context_init(struct lex_context *context, const struct med_lex *lex,
-    const struct lex_scoring *scoring, float *norms)
+void lex_context_init(
+    struct lex_context *context, const struct med_lex *lex, const struct lex_scoring *scoring)
 {
     context->lex = lex;
     context->scoring = *scoring;
-    for (uint32_t len = 0; len <= lex->length_max; len++) norms[len] = lex_norm(scoring, len);
-    context->norms = norms;
     for (uint32_t code = 0; code < 256; code++)
         context->code_norms[code] = lex_norm(scoring, lex_len_of_code((uint8_t)code));
 }
@@ -50,8 +49,8 @@ static enum med_code open_short(
     c->block_last = c->ids[c->count - 1];
     c->decoded = 0;
     fill_slack(c);
-    lex_score_block(c->ids, wtfs, c->count, c->context->lex->lengths, c->context->norms, c->factor,
-        c->contributions);
+    lex_score_block(&c->context->scoring, c->ids, wtfs, c->count, c->context->lex->lengths,
+        c->factor, c->contributions);
     c->scored = true;
     for (uint32_t i = 0; i < c->count; i++)
         if (c->contributions[i] > c->bound) c->bound = c->contributions[i];
@@ -97,6 +96,17 @@ enum med_code lex_cursor_open(struct lex_cursor *c, const struct lex_context *co
 }
 
 /* --- moving --- */
+
+void lex_cursor_rewind(struct lex_cursor *c)
+{
+    c->pos = 0;
+    if (c->block == 0) return;
+    c->block = 0;
+    if (!c->last_ids) return;
+    c->block_base = c->first_id - 1;
+    c->block_last = lex_load_u32(c->last_ids);
+    c->has_block_bound = false;
+}
 
 enum med_code lex_cursor_seek_slow(struct lex_cursor *c, uint32_t id, struct med_err *err)
 {
@@ -190,27 +200,35 @@ void lex_cursor_score(struct lex_cursor *c)
     uint32_t bits, wtfs[LEX_BLOCK + LEX_UNPACK_SLACK];
     const uint8_t *in = packed_wtfs(c, &bits);
     lex_unpack_plus_1(in, c->count, bits, wtfs);
-    lex_score_block(c->ids, wtfs, c->count, c->context->lex->lengths, c->context->norms, c->factor,
-        c->contributions);
+    lex_score_block(&c->context->scoring, c->ids, wtfs, c->count, c->context->lex->lengths,
+        c->factor, c->contributions);
     c->scored = true;
 }
 
-bool lex_cursor_find(struct lex_cursor *c, uint32_t id)
+uint32_t lex_cursor_lower_bound(const struct lex_cursor *c, uint32_t id)
 {
     /* The slack repeats the block's last id, which is not below id. */
     const uint32_t *at = c->ids + c->pos;
     while (at[7] < id) at += 8;
     while (*at < id) at++;
-    c->pos = (uint32_t)(at - c->ids);
-    return *at == id;
+    return (uint32_t)(at - c->ids);
 }
 
-uint32_t lex_cursor_contribution(const struct lex_cursor *c)
+void lex_cursor_add(struct lex_cursor *c, const uint32_t *ids, uint32_t *sums, size_t count)
 {
-    if (c->scored) return c->contributions[c->pos];
+    uint32_t which[LEX_BLOCK + LEX_KERNEL_SLACK], at[LEX_BLOCK + LEX_KERNEL_SLACK];
+    size_t found = lex_intersect(c->ids, &c->pos, ids, count, which, at);
+    if (!found) return;
+    if (c->scored) {
+        for (size_t i = 0; i < found; i++) sums[which[i]] += c->contributions[at[i]];
+        return;
+    }
     uint32_t bits;
     const uint8_t *in = packed_wtfs(c, &bits);
-    uint32_t wtf = lex_unpack_one(in, bits, c->pos) + 1;
-    return lex_contribution(
-        c->factor, wtf, c->context->norms[c->context->lex->lengths[c->ids[c->pos]]]);
+    const uint16_t *lengths = c->context->lex->lengths;
+    const struct lex_scoring *s = &c->context->scoring;
+    for (size_t i = 0; i < found; i++) {
+        uint32_t wtf = lex_unpack_one(in, bits, at[i]) + 1;
+        sums[which[i]] += lex_contribution(c->factor, wtf, lex_norm(s, lengths[ids[which[i]]]));
+    }
 }

@@ -14,7 +14,6 @@
 struct lex_context {
     const struct med_lex *lex;
     struct lex_scoring scoring;
-    const float *norms;    /* by length, length_max + 1 of them */
     float code_norms[256]; /* by length code of an impact */
 };
 
@@ -43,13 +42,14 @@ struct lex_cursor {
     uint32_t contributions[LEX_BLOCK + LEX_UNPACK_SLACK];
 };
 
-/* norms must have room for length_max + 1 floats; filled here. */
-void lex_context_init(struct lex_context *context, const struct med_lex *lex,
-    const struct lex_scoring *scoring, float *norms);
+void lex_context_init(
+    struct lex_context *context, const struct med_lex *lex, const struct lex_scoring *scoring);
 
 enum med_code lex_cursor_open(struct lex_cursor *cursor, const struct lex_context *context,
     struct med_lex_term term, struct med_err *err) MED_CHECK;
 
+/* Back to the beginning of the list. */
+void lex_cursor_rewind(struct lex_cursor *cursor);
 /* Moves to the first block that ends at or behind id. */
 enum med_code lex_cursor_seek_slow(
     struct lex_cursor *cursor, uint32_t id, struct med_err *err) MED_CHECK;
@@ -86,8 +86,9 @@ static inline enum med_code lex_cursor_decode(struct lex_cursor *cursor, struct 
 }
 void lex_cursor_score(struct lex_cursor *cursor);
 
-/* In the decoded block: moves pos to the first id >= `id`, which must not be behind the block's
- * last; true when it is equal. */
-bool lex_cursor_find(struct lex_cursor *cursor, uint32_t id);
-/* Contribution of the posting at pos. */
-uint32_t lex_cursor_contribution(const struct lex_cursor *cursor);
+/* In the decoded block: where the first id >= `id` is, looking from pos on; `id` must not be behind
+ * the block's last. */
+uint32_t lex_cursor_lower_bound(const struct lex_cursor *cursor, uint32_t id);
+/* Adds the contributions of `count` ascending ids that are not behind the decoded block's last to
+ * sums; pos moves. */
+void lex_cursor_add(struct lex_cursor *cursor, const uint32_t *ids, uint32_t *sums, size_t count);

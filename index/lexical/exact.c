@@ -16,14 +16,16 @@ enum med_code med_lex_score(const struct med_lex *lex, struct med_lex_scratch *s
     for (size_t i = 0; i < count; i++) sums[i] = 0;
     for (size_t t = 0; t < cursor_count; t++) {
         struct lex_cursor *c = &scratch->cursors[t];
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0, end; i < count; i = end) {
             code = lex_cursor_seek(c, chunks[i], err);
             if (code != MED_OK) return code;
             if (lex_cursor_at_end(c)) break;
+            end = i + 1;
             if (chunks[i] < lex_cursor_block_start(c)) continue;
+            while (end < count && chunks[end] <= c->block_last) end++;
             code = lex_cursor_decode(c, err);
             if (code != MED_OK) return code;
-            if (lex_cursor_find(c, chunks[i])) sums[i] += lex_cursor_contribution(c);
+            lex_cursor_add(c, chunks + i, sums + i, end - i);
         }
     }
     for (size_t i = 0; i < count; i++)

@@ -1,6 +1,7 @@
-/* Unpacking in three widths with the same results. In AVX2 eight values at a time are brought into
+/* Unpacking in four ways with the same results. In AVX2 eight values at a time are brought into
  * lanes by a byte shuffle (value j starts in byte j * bits / 8 of its group), shifted by j * bits %
- * 8 and masked: four bytes per lane are enough up to 25 bits, wider runs take the portable way. */
+ * 8 and masked: four bytes per lane are enough up to 25 bits, wider runs take the portable way.
+ * AVX-512 does the same to sixteen where it has byte permutations (VBMI). */
 #include "index/lexical/pack.h"
 
 #include "common/cpu.h"
@@ -104,12 +105,71 @@ __attribute__((target("avx2"))) static void unpack_plus_1_avx2(
             (__m256i *)(void *)(ret_values + i), _mm256_add_epi32(unpack_8(in, s), ones));
 }
 
+/* Sixteen values at a time: they begin within the first 48 bytes. */
+struct permutation {
+    __m512i bytes, shifts, mask;
+};
+
+__attribute__((target("avx512f,avx512bw"))) static inline struct permutation permutation_of(
+    uint32_t bits)
+{
+    struct permutation p;
+    __m512i at =
+        _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+            _mm512_set1_epi32((int)bits));
+    p.bytes = _mm512_add_epi32(
+        _mm512_mullo_epi32(_mm512_srli_epi32(at, 3), _mm512_set1_epi32(0x01010101)),
+        _mm512_set1_epi32(0x03020100));
+    p.shifts = _mm512_and_si512(at, _mm512_set1_epi32(7));
+    p.mask = _mm512_set1_epi32((int)((1u << bits) - 1));
+    return p;
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) static inline __m512i unpack_16(
+    const uint8_t *in, struct permutation p)
+{
+    __m512i v = _mm512_permutexvar_epi8(p.bytes, _mm512_loadu_si512(in));
+    return _mm512_and_si512(_mm512_srlv_epi32(v, p.shifts), p.mask);
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) static uint64_t unpack_ids_avx512(
+    const uint8_t *in, uint32_t count, uint32_t bits, uint32_t base, uint32_t *ret_ids)
+{
+    struct permutation p = permutation_of(bits);
+    const __m512i ones = _mm512_set1_epi32(1), last = _mm512_set1_epi32(15);
+    const __m512i odd_lanes = _mm512_setr_epi32(0, 0, 0, 0, 3, 3, 3, 3, 0, 0, 0, 0, 11, 11, 11, 11);
+    const __m512i half = _mm512_set1_epi32(7);
+    __m512i carry = _mm512_set1_epi32((int)base);
+    for (uint32_t i = 0; i < count; i += 16, in += 2 * bits) {
+        __m512i v = _mm512_add_epi32(unpack_16(in, p), ones);
+        v = _mm512_add_epi32(v, _mm512_bslli_epi128(v, 4));
+        v = _mm512_add_epi32(v, _mm512_bslli_epi128(v, 8));
+        v = _mm512_add_epi32(v, _mm512_maskz_permutexvar_epi32(0xF0F0, odd_lanes, v));
+        v = _mm512_add_epi32(v, _mm512_maskz_permutexvar_epi32(0xFF00, half, v));
+        __m512i total = _mm512_permutexvar_epi32(last, v);
+        _mm512_storeu_si512(ret_ids + i, _mm512_add_epi32(v, carry));
+        carry = _mm512_add_epi32(carry, total);
+    }
+    return ret_ids[count - 1];
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) static void unpack_plus_1_avx512(
+    const uint8_t *in, uint32_t count, uint32_t bits, uint32_t *ret_values)
+{
+    struct permutation p = permutation_of(bits);
+    const __m512i ones = _mm512_set1_epi32(1);
+    for (uint32_t i = 0; i < count; i += 16, in += 2 * bits)
+        _mm512_storeu_si512(ret_values + i, _mm512_add_epi32(unpack_16(in, p), ones));
+}
+
 #endif
 
 uint64_t lex_unpack_ids(
     const uint8_t *in, uint32_t count, uint32_t bits, uint32_t base, uint32_t *ret_ids)
 {
 #if defined(__x86_64__)
+    if (bits <= LEX_SHUFFLE_BITS_MAX && med_cpu_has_vbmi())
+        return unpack_ids_avx512(in, count, bits, base, ret_ids);
     if (bits <= LEX_SHUFFLE_BITS_MAX && med_cpu_level() >= MED_CPU_AVX2)
         return unpack_ids_avx2(in, count, bits, base, ret_ids);
 #endif
@@ -119,6 +179,10 @@ uint64_t lex_unpack_ids(
 void lex_unpack_plus_1(const uint8_t *in, uint32_t count, uint32_t bits, uint32_t *ret_values)
 {
 #if defined(__x86_64__)
+    if (bits <= LEX_SHUFFLE_BITS_MAX && med_cpu_has_vbmi()) {
+        unpack_plus_1_avx512(in, count, bits, ret_values);
+        return;
+    }
     if (bits <= LEX_SHUFFLE_BITS_MAX && med_cpu_level() >= MED_CPU_AVX2) {
         unpack_plus_1_avx2(in, count, bits, ret_values);
         return;

@@ -20,8 +20,9 @@
 
 struct lex_scoring {
     float k1, b, avg_len;
-    float scale;     /* a power of two: contributions are multiples of 1 / scale */
-    float inv_scale; /* exactly 1 / scale */
+    float norm_base, norm_slope; /* of the length, see lex_norm */
+    float scale;                 /* a power of two: contributions are multiples of 1 / scale */
+    float inv_scale;             /* exactly 1 / scale */
 };
 
 /* Checks the query's numbers and fixes its scale: 2^20 unless the sum of all weights is so large
@@ -29,9 +30,10 @@ struct lex_scoring {
 enum med_code lex_scoring_of(
     const struct med_lex_query *query, struct lex_scoring *ret_s, struct med_err *err) MED_CHECK;
 
+/* k1 * (1 - b + b * len / avg_len) */
 static inline float lex_norm(const struct lex_scoring *s, uint32_t len)
 {
-    return s->k1 * (1.0f - s->b + s->b * ((float)len / s->avg_len));
+    return s->norm_base + s->norm_slope * (float)len;
 }
 
 /* factor = weight * (k1 + 1) * scale. wtf > 0. */
@@ -57,8 +59,8 @@ static inline float lex_factor(const struct lex_scoring *s, float weight)
     return weight * (s->k1 + 1.0f) * s->scale;
 }
 
-/* Contributions of a decoded block. lengths is followed by padding; every id is below the chunk
- * count, every length has its entry in norms. All arrays have LEX_UNPACK_SLACK more entries than
- * count: the ids there must be valid too, frequencies may be anything, results are overwritten. */
-void lex_score_block(const uint32_t *ids, const uint32_t *wtfs, uint32_t count,
-    const uint16_t *lengths, const float *norms, float factor, uint32_t *ret_contributions);
+/* Contributions of a decoded block. Every id is below the chunk count. All arrays have
+ * LEX_UNPACK_SLACK more entries than count: the ids there must be valid too, frequencies may be
+ * anything, results are overwritten. count <= LEX_BLOCK */
+void lex_score_block(const struct lex_scoring *s, const uint32_t *ids, const uint32_t *wtfs,
+    uint32_t count, const uint16_t *lengths, float factor, uint32_t *ret_contributions);

@@ -21,7 +21,6 @@ void med_lex_scratch_free(struct med_lex_scratch **scratch)
     med_free(s->bounds);
     med_free(s->optional);
     med_free(s->optional_bounds);
-    med_free(s->norms);
     med_free(s->heap);
     med_free(s->bits);
     med_free(s->sums);
@@ -39,10 +38,9 @@ enum med_code lex_scratch_open(struct med_lex_scratch *s, const struct med_lex *
         !med_grow(&s->order, &s->order_cap, n, sizeof(*s->order)) ||
         !med_grow(&s->bounds, &s->bounds_cap, n, sizeof(*s->bounds)) ||
         !med_grow(&s->optional, &s->optional_cap, n, sizeof(*s->optional)) ||
-        !med_grow(&s->optional_bounds, &s->optional_bounds_cap, n, sizeof(*s->optional_bounds)) ||
-        !med_grow(&s->norms, &s->norms_cap, (size_t)lex->length_max + 1, sizeof(*s->norms)))
+        !med_grow(&s->optional_bounds, &s->optional_bounds_cap, n, sizeof(*s->optional_bounds)))
         return med_fail(err, MED_E_NOMEM, "no memory for a query of %zu terms", query->term_count);
-    lex_context_init(&s->context, lex, &scoring, s->norms);
+    lex_context_init(&s->context, lex, &scoring);
     size_t count = 0;
     for (size_t i = 0; i < query->term_count; i++) {
         if (!(query->terms[i].weight > 0)) continue;

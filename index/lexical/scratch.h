@@ -2,9 +2,8 @@
 #pragma once
 
 #include "index/lexical/cursor.h"
+#include "index/lexical/kernels.h"
 #include "index/lexical/topk.h"
-
-#define LEX_WINDOW 4096u /* chunks that are scored together; their sums fit the L1 cache */
 
 struct med_lex_scratch {
     struct lex_context context;
@@ -18,15 +17,13 @@ struct med_lex_scratch {
     size_t optional_cap;
     uint32_t *optional_bounds;
     size_t optional_bounds_cap;
-    float *norms;
-    size_t norms_cap;
     struct lex_topk_item *heap;
     size_t heap_cap;
     uint64_t *bits; /* one per chunk, for counting; all zero between calls */
     size_t bits_cap;
     uint32_t *sums; /* of given chunks */
     size_t sums_cap;
-    uint32_t accumulators[LEX_WINDOW]; /* all zero between windows */
+    struct lex_sums sums_of_window; /* all zero between windows */
     uint32_t candidates[LEX_WINDOW + 16], candidate_sums[LEX_WINDOW + 16];
 };
 

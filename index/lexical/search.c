@@ -13,21 +13,34 @@
  *      optional term for them, highest bound first, and drop those that cannot make it any more;
  *   5. offer what remains, now with full sums, to the heap, which raises the need.
  *
+ * For many results the heap rises slowly, so the need is predicted (as others do from stored
+ * quantiles: Petri et al. 2019, "Accelerated query processing via similarity score prediction"): a
+ * sample of the windows is searched first, and the score at a rank there that all but surely lies
+ * behind the k-th of the whole is what chunks must reach from the beginning. Everything that
+ * reaches it is found, so k results prove that it was right; with less the search is repeated
+ * without it.
+ *
  * Sums are whole numbers (score.h), so results do not depend on any of these choices. */
-#include "common/cpu.h"
 #include "common/mem.h"
+#include "index/lexical/kernels.h"
 #include "index/lexical/scratch.h"
 
 #include <stdlib.h>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #define WINDOW_FIRST                                                                               \
     512u /* the first windows are small: everything is essential until the heap is full */
 #define WINDOW_BLOCKS_MAX                                                                          \
     6u /* a term with more blocks per window is bounded by its list's maximum */
+/* The sample for predictions: the first of so many windows, which are small for being spread. */
+#define SAMPLE_WINDOW 1024u
+#define SAMPLE_STRIDE 16u
+/* Predicted is the score at the expected rank plus so many standard deviations, and some more. */
+#define SAMPLE_DEVIATIONS 3.0
+#define SAMPLE_RANK_MIN 2.0
+/* Smaller searches are over before predicting pays. */
+#define PREDICT_K_MIN 64u
+#define PREDICT_POSTINGS_MIN 50000u
+#define PREDICT_CHUNKS_MIN 20000u
 #define SORT_OPTIONAL_MAX 64u /* with more terms the static order is good enough */
 
 struct search {
@@ -69,7 +82,7 @@ static enum med_code window_bound(
     if (code != MED_OK || lex_cursor_at_end(c)) return code;
     uint32_t start = lex_cursor_block_start(c);
     if (c->decoded == c->block) {
-        lex_cursor_find(c, s->low);
+        c->pos = lex_cursor_lower_bound(c, s->low);
         start = c->ids[c->pos]; /* there is one: the block ends at or behind low */
     }
     if (start >= s->high) {
@@ -149,10 +162,9 @@ static enum med_code essential_run(struct search *s, struct lex_cursor *c, uint3
     enum med_code code = lex_cursor_decode(c, err);
     if (code != MED_OK) return code;
     lex_cursor_score(c);
-    lex_cursor_find(c, s->low);
+    c->pos = lex_cursor_lower_bound(c, s->low);
     uint32_t end = c->count;
-    if (c->block_last >= s->high)
-        for (end = c->pos; c->ids[end] < s->high;) end++;
+    if (c->block_last >= s->high) end = lex_cursor_lower_bound(c, s->high);
     *ret_begin = c->pos;
     *ret_end = end;
     c->pos = end;
@@ -162,117 +174,6 @@ static enum med_code essential_run(struct search *s, struct lex_cursor *c, uint3
 static enum med_code next_run(struct lex_cursor *c, struct med_err *err)
 {
     return c->pos < c->count ? MED_OK : lex_cursor_seek(c, c->block_last + 1, err);
-}
-
-/* One essential cursor: its postings are the candidates. */
-static enum med_code candidates_of_one(
-    struct search *s, struct lex_cursor *c, size_t *ret_count, struct med_err *err)
-{
-    uint32_t *ids = s->scratch->candidates, *sums = s->scratch->candidate_sums;
-    uint32_t cut = s->topk.floor - (uint32_t)s->optional_sum;
-    size_t count = 0;
-    enum med_code code = lex_cursor_seek(c, s->low, err);
-    for (uint32_t begin = 0, end = 1; code == MED_OK && end > 0;) {
-        code = essential_run(s, c, &begin, &end, err);
-        if (code != MED_OK || end == 0) break;
-        for (uint32_t i = begin; i < end; i++) {
-            ids[count] = c->ids[i];
-            sums[count] = c->contributions[i];
-            count += c->contributions[i] >= cut && med_filter_has(s->filter, c->ids[i]);
-        }
-        if (c->pos < c->count) break;
-        code = next_run(c, err);
-    }
-    *ret_count = count;
-    return code;
-}
-
-static enum med_code accumulate(struct search *s, struct lex_cursor *c, struct med_err *err)
-{
-    uint32_t *accumulators = s->scratch->accumulators;
-    enum med_code code = lex_cursor_seek(c, s->low, err);
-    for (uint32_t begin = 0, end = 1; code == MED_OK && end > 0;) {
-        code = essential_run(s, c, &begin, &end, err);
-        if (code != MED_OK || end == 0) break;
-        for (uint32_t i = begin; i < end; i++)
-            accumulators[c->ids[i] - s->low] += c->contributions[i];
-        if (c->pos < c->count) break;
-        code = next_run(c, err);
-    }
-    return code;
-}
-
-/* Moves positions with values >= cut out of the accumulators, which are zeroed. cut > 0; values are
- * below 2^31. */
-static size_t extract_portable(
-    uint32_t *values, uint32_t count, uint32_t cut, uint32_t base, uint32_t *ids, uint32_t *sums)
-{
-    size_t n = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        ids[n] = base + i;
-        sums[n] = values[i];
-        n += values[i] >= cut;
-        values[i] = 0;
-    }
-    return n;
-}
-
-#if defined(__x86_64__)
-
-__attribute__((target("avx2"))) static size_t extract_avx2(
-    uint32_t *values, uint32_t count, uint32_t cut, uint32_t base, uint32_t *ids, uint32_t *sums)
-{
-    const __m256i below = _mm256_set1_epi32((int)cut - 1), zero = _mm256_setzero_si256();
-    size_t n = 0;
-    for (uint32_t i = 0; i < count; i += 8) {
-        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(values + i));
-        unsigned hits =
-            (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(v, below)));
-        for (; hits; hits &= hits - 1) {
-            uint32_t at = i + (uint32_t)__builtin_ctz(hits);
-            ids[n] = base + at;
-            sums[n++] = values[at];
-        }
-        _mm256_storeu_si256((__m256i *)(void *)(values + i), zero);
-    }
-    return n;
-}
-
-__attribute__((target("avx512f"))) static size_t extract_avx512(
-    uint32_t *values, uint32_t count, uint32_t cut, uint32_t base, uint32_t *ids, uint32_t *sums)
-{
-    const __m512i at_least = _mm512_set1_epi32((int)cut), zero = _mm512_setzero_si512();
-    const __m512i step = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    size_t n = 0;
-    for (uint32_t i = 0; i < count; i += 16) {
-        __m512i v = _mm512_loadu_si512(values + i);
-        __mmask16 hits = _mm512_cmpge_epu32_mask(v, at_least);
-        _mm512_storeu_si512(values + i, zero);
-        if (!hits) continue;
-        __m512i id = _mm512_add_epi32(_mm512_set1_epi32((int)(base + i)), step);
-        _mm512_storeu_si512(ids + n, _mm512_maskz_compress_epi32(hits, id));
-        _mm512_storeu_si512(sums + n, _mm512_maskz_compress_epi32(hits, v));
-        n += (size_t)__builtin_popcount(hits);
-    }
-    return n;
-}
-
-#endif
-
-static size_t extract(struct search *s, uint32_t cut)
-{
-    struct med_lex_scratch *scratch = s->scratch;
-    uint32_t count = s->high - s->low;
-#if defined(__x86_64__)
-    enum med_cpu level = med_cpu_level();
-    if (level >= MED_CPU_AVX2) {
-        uint32_t whole = (count + 15) & ~15u; /* accumulators behind the window are zero */
-        return (level >= MED_CPU_AVX512 ? extract_avx512 : extract_avx2)(scratch->accumulators,
-            whole, cut, s->low, scratch->candidates, scratch->candidate_sums);
-    }
-#endif
-    return extract_portable(
-        scratch->accumulators, count, cut, s->low, scratch->candidates, scratch->candidate_sums);
 }
 
 static size_t apply_filter(const struct search *s, size_t count)
@@ -288,6 +189,41 @@ static size_t apply_filter(const struct search *s, size_t count)
     return kept;
 }
 
+/* One essential cursor: its postings are the candidates. */
+static enum med_code candidates_of_one(
+    struct search *s, struct lex_cursor *c, size_t *ret_count, struct med_err *err)
+{
+    uint32_t *ids = s->scratch->candidates, *sums = s->scratch->candidate_sums;
+    uint32_t cut = s->topk.floor - (uint32_t)s->optional_sum;
+    size_t count = 0;
+    enum med_code code = lex_cursor_seek(c, s->low, err);
+    for (uint32_t begin = 0, end = 1; code == MED_OK && end > 0;) {
+        code = essential_run(s, c, &begin, &end, err);
+        if (code != MED_OK || end == 0) break;
+        count += lex_keep(
+            c->ids + begin, c->contributions + begin, end - begin, cut, ids + count, sums + count);
+        if (c->pos < c->count) break;
+        code = next_run(c, err);
+    }
+    if (code == MED_OK) *ret_count = apply_filter(s, count);
+    return code;
+}
+
+static enum med_code accumulate(struct search *s, struct lex_cursor *c, struct med_err *err)
+{
+    struct lex_sums *sums = &s->scratch->sums_of_window;
+    enum med_code code = lex_cursor_seek(c, s->low, err);
+    for (uint32_t begin = 0, end = 1; code == MED_OK && end > 0;) {
+        code = essential_run(s, c, &begin, &end, err);
+        if (code != MED_OK || end == 0) break;
+        for (uint32_t i = begin; i < end; i++)
+            lex_sums_add(sums, c->ids[i] - s->low, c->contributions[i]);
+        if (c->pos < c->count) break;
+        code = next_run(c, err);
+    }
+    return code;
+}
+
 static enum med_code candidates_of_essential(
     struct search *s, size_t *ret_count, struct med_err *err)
 {
@@ -299,7 +235,8 @@ static enum med_code candidates_of_essential(
         code = accumulate(s, scratch->order[i], err);
     }
     /* Also after a failure: extraction is what zeroes the accumulators. */
-    size_t count = extract(s, s->topk.floor - (uint32_t)s->optional_sum);
+    size_t count = lex_extract(&scratch->sums_of_window, s->topk.floor - (uint32_t)s->optional_sum,
+        s->low, scratch->candidates, scratch->candidate_sums);
     if (code == MED_OK) *ret_count = apply_filter(s, count);
     return code;
 }
@@ -327,32 +264,29 @@ static size_t candidates_of_filter(struct search *s, uint64_t most)
 
 /* --- 4: completing candidates --- */
 
-/* Adds one optional term to the candidates that can still reach the need; returns how many are
- * left. */
-static enum med_code complete(struct search *s, struct lex_cursor *c, uint32_t bound, uint64_t rest,
-    size_t *count, struct med_err *err)
+/* Adds one optional term to the candidates and drops those that cannot make it any more. */
+static enum med_code complete(
+    struct search *s, struct lex_cursor *c, uint64_t rest, size_t *count, struct med_err *err)
 {
     uint32_t *ids = s->scratch->candidates, *sums = s->scratch->candidate_sums;
     uint32_t need = s->topk.floor;
-    size_t kept = 0;
-    for (size_t i = 0; i < *count; i++) {
-        uint32_t id = ids[i], sum = sums[i];
-        if (sum + bound + rest < need) continue;
-        enum med_code code = lex_cursor_seek(c, id, err);
+    for (size_t i = 0, end; i < *count; i = end) {
+        enum med_code code = lex_cursor_seek(c, ids[i], err);
         if (code != MED_OK) return code;
-        if (!lex_cursor_at_end(c) && id >= lex_cursor_block_start(c)) {
-            if (c->decoded != c->block) {
-                if (sum + rest + lex_cursor_block_bound(c) < need) continue;
-                code = lex_cursor_decode(c, err);
-                if (code != MED_OK) return code;
-            }
-            if (lex_cursor_find(c, id)) sum += lex_cursor_contribution(c);
+        if (lex_cursor_at_end(c)) break;
+        end = i + 1;
+        if (ids[i] < lex_cursor_block_start(c)) continue;
+        uint32_t best = sums[i];
+        for (; end < *count && ids[end] <= c->block_last; end++)
+            if (sums[end] > best) best = sums[end];
+        if (c->decoded != c->block) {
+            if (best + rest + lex_cursor_block_bound(c) < need) continue; /* all are dropped */
+            code = lex_cursor_decode(c, err);
+            if (code != MED_OK) return code;
         }
-        ids[kept] = id;
-        sums[kept] = sum;
-        kept += sum + rest >= need;
+        lex_cursor_add(c, ids + i, sums + i, end - i);
     }
-    *count = kept;
+    if (rest < need) *count = lex_keep(ids, sums, *count, need - (uint32_t)rest, ids, sums);
     return MED_OK;
 }
 
@@ -362,8 +296,7 @@ static enum med_code finish_window(struct search *s, size_t count, struct med_er
     uint64_t rest = s->optional_sum;
     for (size_t i = 0; i < s->optional_count && count; i++) {
         rest -= scratch->optional_bounds[i];
-        enum med_code code =
-            complete(s, scratch->optional[i], scratch->optional_bounds[i], rest, &count, err);
+        enum med_code code = complete(s, scratch->optional[i], rest, &count, err);
         if (code != MED_OK) return code;
     }
     for (size_t i = 0; i < count; i++)
@@ -400,29 +333,95 @@ static enum med_code search_window(struct search *s, struct med_err *err)
     return finish_window(s, count, err);
 }
 
+static enum med_code search_windows(struct search *s, struct med_err *err)
+{
+    uint32_t end = s->lex->chunk_count;
+    uint32_t size = s->topk.floor > 1 ? LEX_WINDOW : WINDOW_FIRST;
+    enum med_code code = MED_OK;
+    for (s->low = 0; s->low < end && code == MED_OK;) {
+        s->high = end - s->low < size ? end : s->low + size;
+        code = search_window(s, err);
+        s->low = s->horizon > s->high ? s->horizon : s->high;
+        if (size < LEX_WINDOW) size *= 2;
+    }
+    return code;
+}
+
+/* --- predicting the need --- */
+
+/* Which share of the chunks that may be returned is in the sample. */
+static double sampled_share(const struct search *s)
+{
+    uint32_t end = s->lex->chunk_count, all = s->filter.words ? s->filter.set_count : end;
+    uint64_t in = 0;
+    for (uint32_t low = 0; low < end; low += SAMPLE_STRIDE * SAMPLE_WINDOW) {
+        uint32_t high = end - low < SAMPLE_WINDOW ? end : low + SAMPLE_WINDOW;
+        if (!s->filter.words) in += high - low;
+        for (uint32_t w = low >> 6; s->filter.words && w <= (high - 1) >> 6; w++)
+            in += (uint64_t)__builtin_popcountll(s->filter.words[w]);
+    }
+    return all ? (double)in / all : 0;
+}
+
+static void restart(struct search *s, size_t k, const uint32_t *groups, uint32_t need)
+{
+    lex_topk_init(&s->topk, s->scratch->heap, k, groups);
+    s->topk.floor = need;
+    for (size_t i = 0; i < s->cursor_count; i++) lex_cursor_rewind(&s->scratch->cursors[i]);
+}
+
+/* Searches the sample and tells what the k best of the whole will most likely reach. */
+static enum med_code predict(
+    struct search *s, size_t k, const uint32_t *groups, uint32_t *ret_need, struct med_err *err)
+{
+    uint32_t end = s->lex->chunk_count;
+    double expected = (double)k * sampled_share(s);
+    double rank = expected + SAMPLE_DEVIATIONS * sqrt(expected) + SAMPLE_RANK_MIN;
+    lex_topk_init(&s->topk, s->scratch->heap, rank < (double)k ? (size_t)rank : k, groups);
+    enum med_code code = MED_OK;
+    for (s->low = 0; s->low < end && code == MED_OK; s->low += SAMPLE_STRIDE * SAMPLE_WINDOW) {
+        s->high = end - s->low < SAMPLE_WINDOW ? end : s->low + SAMPLE_WINDOW;
+        code = search_window(s, err);
+    }
+    *ret_need = lex_topk_reached(&s->topk);
+    return code;
+}
+
+/* Orders the cursors; true when the search is large enough for a prediction. */
+static bool prepare(struct search *s, size_t k)
+{
+    struct med_lex_scratch *scratch = s->scratch;
+    uint64_t postings = 0;
+    for (size_t i = 0; i < s->cursor_count; i++) {
+        scratch->order[i] = &scratch->cursors[i];
+        postings += scratch->cursors[i].posting_count;
+    }
+    qsort(scratch->order, s->cursor_count, sizeof(*scratch->order), compare_worth);
+    return k >= PREDICT_K_MIN && postings >= PREDICT_POSTINGS_MIN &&
+           (!s->filter.words || s->filter.set_count >= PREDICT_CHUNKS_MIN);
+}
+
 enum med_code med_lex_search(const struct med_lex *lex, struct med_lex_scratch *scratch,
     const struct med_lex_query *query, struct med_filter filter, const uint32_t *groups, size_t k,
     struct med_hit *ret_hits, size_t *ret_count, struct med_err *err)
 {
-    size_t cursor_count = 0;
-    enum med_code code = lex_scratch_open(scratch, lex, query, &cursor_count, err);
+    struct search s = {.scratch = scratch, .lex = lex, .filter = filter};
+    enum med_code code = lex_scratch_open(scratch, lex, query, &s.cursor_count, err);
     if (code != MED_OK) return code;
     if (k > lex->chunk_count) k = lex->chunk_count;
     if (!med_grow(&scratch->heap, &scratch->heap_cap, k ? k : 1, sizeof(*scratch->heap)))
         return med_fail(err, MED_E_NOMEM, "no memory for %zu results", k);
-    struct search s = {
-        .scratch = scratch, .lex = lex, .filter = filter, .cursor_count = cursor_count};
-    lex_topk_init(&s.topk, scratch->heap, k, groups);
-    for (size_t i = 0; i < cursor_count; i++) scratch->order[i] = &scratch->cursors[i];
-    qsort(scratch->order, cursor_count, sizeof(*scratch->order), compare_worth);
-    uint32_t size = WINDOW_FIRST, end = k && cursor_count ? lex->chunk_count : 0;
-    while (s.low < end && code == MED_OK) {
-        s.high = end - s.low < size ? end : s.low + size;
-        code = search_window(&s, err);
-        s.low = s.horizon > s.high ? s.horizon : s.high;
-        if (size < LEX_WINDOW) size *= 2;
+    size_t count = 0;
+    uint32_t need = 1;
+    if (k && s.cursor_count && prepare(&s, k)) code = predict(&s, k, groups, &need, err);
+    for (bool again = k && s.cursor_count; again && code == MED_OK;) {
+        restart(&s, k, groups, need);
+        code = search_windows(&s, err);
+        if (code != MED_OK) break;
+        count = lex_topk_finish(&s.topk, scratch->context.scoring.inv_scale, ret_hits);
+        again = count < k && need > 1; /* too much was asked for */
+        need = 1;
     }
-    if (code != MED_OK) return code;
-    *ret_count = lex_topk_finish(&s.topk, scratch->context.scoring.inv_scale, ret_hits);
-    return MED_OK;
+    if (code == MED_OK) *ret_count = count;
+    return code;
 }

@@ -1,5 +1,7 @@
 #include "index/lexical/topk.h"
 
+#include <math.h>
+
 /* True when a is worse than b: lower key, or the same key and a larger chunk. */
 static bool worse(struct lex_topk_item a, struct lex_topk_item b)
 {
@@ -67,6 +69,14 @@ void lex_topk_offer(struct lex_topk *t, uint32_t chunk, uint32_t sum)
     if (t->waiting.key > 0) insert(t, t->waiting);
     t->waiting = item;
     t->waiting_group = group;
+}
+
+uint32_t lex_topk_reached(struct lex_topk *t)
+{
+    if (t->waiting.key > 0) insert(t, t->waiting);
+    t->waiting.key = 0;
+    if (t->count < t->k || t->heap[0].key < 2) return 1;
+    return (uint32_t)nextafterf(t->heap[0].key, 0);
 }
 
 size_t lex_topk_finish(struct lex_topk *t, float inv_scale, struct med_hit *ret_hits)

@@ -25,5 +25,8 @@ void lex_topk_init(
     struct lex_topk *t, struct lex_topk_item *heap, size_t k, const uint32_t *groups);
 /* chunk is above all chunks offered before. sum > 0 */
 void lex_topk_offer(struct lex_topk *t, uint32_t chunk, uint32_t sum);
+/* A sum that every chunk with a key of at least the worst of the k best has; 1 when there are less
+ * than k. */
+uint32_t lex_topk_reached(struct lex_topk *t);
 /* Best first; scores are keys * inv_scale. Returns the number of hits. */
 size_t lex_topk_finish(struct lex_topk *t, float inv_scale, struct med_hit *ret_hits);
