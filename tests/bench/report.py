@@ -187,8 +187,8 @@ def section_lines(section):
 def render():
     sections = read_results()
     page = ["# Measured", "",
-            "Made by `tests/bench/report.py` from `results/*.json`, which each benchmark writes. "
-            "BUILD is a release build's folder;", "S the shared development data (`MEDICUS_SHARED`). "
+            "Made by `tests/bench/report.py` from `results/*.json`, which each benchmark writes.",
+            "BUILD is a release build's folder, S the shared development data (`MEDICUS_SHARED`).",
             "Ratios are of one run, in turns, medians of several rounds. A load average above the",
             "number of threads in use means that other work had a share of the same cores.", ""]
     page += bars_of(sections)

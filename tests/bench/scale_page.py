@@ -97,8 +97,8 @@ def page_of(all_sizes, sizes):
     last = sizes[-1]
     factor = PUBMED_WORDS / words_of(last)
     names = [f"{passages_of(r):,}" for r in sizes]
-    files = sorted({n for r in sizes for n in r["disk"] if last["disk"].get(n, 0) / passages_of(last) >= .5},
-                   key=lambda n: -last["disk"].get(n, 0))
+    files = sorted((n for n, size in last["disk"].items() if size / passages_of(last) >= .5),
+                   key=lambda n: -last["disk"][n])
     disk = {n: curve(sizes, n, lambda r, n=n: r["disk"].get(n, 0)) for n in files}
     stages = {s: curve(sizes, s, lambda r, s=s: r["report"]["seconds"].get(s, 0)) for s in STAGES
               if last["report"]["seconds"].get(s, 0) >= .5}
