@@ -101,25 +101,72 @@ static enum med_code consider(struct speller *k, struct med_str typed, uint64_t 
     return MED_OK;
 }
 
+/* A walk along the lexicon with the rows of spell_distance's table for the term at hand. The next
+ * term keeps the rows of the beginning that both have; a row whose least value is too much rules
+ * out every term that begins so (Wang, Feng and Li, "Trie-Join", 2010). */
+struct scan {
+    struct speller *speller;
+    struct med_str typed;
+    uint64_t typed_df;
+    unsigned cap;
+    struct correction *best;
+    char term[WORD_BYTES_MAX];
+    size_t depth; /* rows that are right, of `term` */
+    uint8_t rows[WORD_BYTES_MAX + 1][WORD_BYTES_MAX + 1];
+};
+
+/* The row of the term's byte number `depth`, and its least value. */
+static unsigned fill_row(struct scan *scan, size_t depth)
+{
+    struct med_str typed = scan->typed;
+    const char *term = scan->term;
+    uint8_t *row = scan->rows[depth], *above = scan->rows[depth - 1];
+    unsigned least = row[0] = (uint8_t)depth;
+    for (size_t j = 1; j <= typed.len; j++) {
+        char x = term[depth - 1], y = lower(typed.ptr[j - 1]);
+        unsigned best = above[j - 1] + (x != y);
+        if (above[j] + 1u < best) best = above[j] + 1u;
+        if (row[j - 1] + 1u < best) best = row[j - 1] + 1u;
+        if (depth > 1 && j > 1 && x == lower(typed.ptr[j - 2]) && term[depth - 2] == y &&
+            scan->rows[depth - 2][j - 2] + 1u < best)
+            best = scan->rows[depth - 2][j - 2] + 1u;
+        row[j] = (uint8_t)best;
+        if (best < least) least = best;
+    }
+    return least;
+}
+
+static enum med_code offered(void *ctx, struct med_str term, size_t *ret_dead, struct med_err *err)
+{
+    struct scan *scan = ctx;
+    unsigned limit = scan->best->term.len ? scan->best->distance + 1 : scan->cap + 1;
+    size_t common = 0;
+    while (
+        common < scan->depth && common < term.len && scan->term[common] == lower(term.ptr[common]))
+        common++;
+    scan->depth = common;
+    for (size_t i = common; i < term.len; i++) {
+        char c = lower(term.ptr[i]);
+        bool letter = i < WORD_BYTES_MAX && c >= 'a' && c <= 'z';
+        if (letter) scan->term[i] = c;
+        if (!letter || fill_row(scan, i + 1) >= limit) {
+            *ret_dead = i + 1;
+            return MED_OK;
+        }
+        scan->depth = i + 1;
+    }
+    if (!is_word(term) || scan->rows[term.len][scan->typed.len] >= limit) return MED_OK;
+    return consider(scan->speller, scan->typed, scan->typed_df, term, scan->cap, scan->best, err);
+}
+
 /* Terms of a lexicon that begin with the same letter. */
 static enum med_code scan(struct speller *k, const struct med_lex *lex, struct med_str typed,
     uint64_t typed_df, unsigned cap, struct correction *best, struct med_err *err)
 {
-    struct med_buf term;
-    char next = (char)(typed.ptr[0] + 1);
-    uint32_t from, to;
-    enum med_code code = med_lex_lower_bound(lex, med_str_sub(typed, 0, 1), &from, err);
-    if (!code) code = med_lex_lower_bound(lex, (struct med_str){&next, 1}, &to, err);
-    if (code) return code;
-    med_buf_init(&term, MED_KIB);
-    for (uint32_t i = from; !code && i < to; i++) {
-        med_buf_reset(&term);
-        code = med_lex_term_at(lex, i, &term, NULL, err);
-        if (!code && is_word(med_buf_str(&term)))
-            code = consider(k, typed, typed_df, med_buf_str(&term), cap, best, err);
-    }
-    med_buf_free(&term);
-    return code;
+    struct scan scan = {
+        .speller = k, .typed = typed, .typed_df = typed_df, .cap = cap, .best = best};
+    for (size_t j = 0; j <= typed.len; j++) scan.rows[0][j] = (uint8_t)j;
+    return med_lex_scan(lex, med_str_sub(typed, 0, 1), offered, &scan, err);
 }
 
 /* What the scan does not see: a wrong first letter that is one too many, or swapped. */

@@ -183,5 +183,11 @@ enum med_code med_lex_mark(const struct med_lex *lex, struct med_lex_scratch *sc
  * there is none. */
 enum med_code med_lex_lower_bound(const struct med_lex *lex, struct med_str prefix,
     uint32_t *ret_ordinal, struct med_err *err) MED_CHECK;
+/* Offers the terms that begin with `prefix` in byte order. What is offered may rule out others:
+ * *ret_dead = n says that no later term that has the first n bytes of this one need be offered
+ * (n = 0, which it is set to, rules out nothing), and most of them are not even read. */
+enum med_code med_lex_scan(const struct med_lex *lex, struct med_str prefix,
+    enum med_code (*offer)(void *ctx, struct med_str term, size_t *ret_dead, struct med_err *err),
+    void *ctx, struct med_err *err) MED_CHECK;
 /* Verifies every posting: order, bounds, frontiers, df, lengths. For `check`. */
 enum med_code med_lex_check(const struct med_lex *lex, struct med_err *err) MED_CHECK;

@@ -3,6 +3,7 @@
 #include "common/rng.h"
 #include "index/build.h"
 #include "index/internal.h"
+#include "index/spell.h"
 
 #include "tests/support/support.h"
 
@@ -349,6 +350,121 @@ static void a_misspelt_word_is_offered_and_applied_only_when_nothing_is_found(vo
     assert_int_equal(a->ranking->suggestion.len, 0);
 }
 
+/* The distance of the nearest word that may be offered for a term, by a look at all of them. */
+static unsigned nearest(const struct med_lex *lex, struct med_str typed, unsigned limit)
+{
+    unsigned least = limit;
+    for (uint32_t t = 0; t < med_lex_term_count(lex); t++) {
+        struct med_buf term;
+        uint32_t df;
+        med_buf_init(&term, 1000);
+        assert_int_equal(med_lex_term_at(lex, t, &term, &df, NULL), MED_OK);
+        unsigned d = spell_distance(typed, med_buf_str(&term), limit);
+        bool is_word = term.len >= 4 && term.data[0] == typed.ptr[0];
+        for (size_t i = 0; i < term.len; i++)
+            is_word = is_word && term.data[i] >= 'a' && term.data[i] <= 'z';
+        if (is_word && d < least && df >= (d > 1 ? MED_SPELL_FAR_DF_MIN : 1)) least = d;
+        med_buf_free(&term);
+    }
+    return least;
+}
+
+static struct med_str stem_of(const char *word)
+{
+    const struct med_token *tokens;
+    size_t count;
+    struct med_str stem;
+    assert_int_equal(
+        med_analyze(fx.searcher->analyzer, med_str_of(word), &tokens, &count, NULL), MED_OK);
+    assert_int_equal(count, 1);
+    assert_true(med_arena_str(fx.arena, tokens[0].term, &stem));
+    return stem;
+}
+
+static void no_word_is_nearer_than_the_one_that_is_offered(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"metformin", "warfarin", "asthma", "diabetes", "adults"};
+    const struct med_lex *lex = med_index_segment(fx.index, 0)->lex;
+    struct med_rng rng;
+    unsigned offered = 0, refused = 0;
+    med_rng_seed(&rng, med_test_seed());
+    for (int round = 0; round < 300; round++) {
+        char typed[32];
+        int len = snprintf(typed, sizeof typed, "%s", words[round % 5]);
+        for (uint64_t n = 1 + med_rng_below(&rng, 3); n > 0; n--)
+            typed[1 + med_rng_below(&rng, (uint64_t)len - 1)] =
+                (char)('a' + med_rng_below(&rng, 26));
+        struct med_str term = stem_of(typed);
+        unsigned limit = len >= 7 ? 3 : 2, least = nearest(lex, term, limit);
+        if (med_lex_find(lex, term, NULL, NULL)) continue;
+        const char *suggestion = search_with(ask(typed, MED_MODE_LEXICAL))->ranking->suggestion.ptr;
+        if (suggestion) assert_int_equal(spell_distance(term, stem_of(suggestion), limit), least);
+        offered += suggestion && *suggestion;
+        refused += least == limit && !suggestion;
+    }
+    assert_true(offered > 50 && refused > 5);
+}
+
+/* What is offered, and what the offers ruled out, drawn at random. */
+struct offers {
+    struct med_rng *rng;
+    const struct med_lex *lex;
+    struct med_str prefix;
+    uint32_t next; /* ordinal of the first term that was not seen */
+    char dead[64];
+    size_t dead_len;
+};
+
+static void must_be_dead(struct offers *o, uint32_t end)
+{
+    for (; o->next < end; o->next++) {
+        struct med_buf term;
+        med_buf_init(&term, 1000);
+        assert_int_equal(med_lex_term_at(o->lex, o->next, &term, NULL, NULL), MED_OK);
+        struct med_str dead = {.ptr = o->dead, .len = o->dead_len};
+        assert_true(!med_str_starts(med_buf_str(&term), o->prefix) ||
+                    (o->dead_len && med_str_starts(med_buf_str(&term), dead)));
+        med_buf_free(&term);
+    }
+}
+
+static enum med_code on_offer(void *ctx, struct med_str term, size_t *ret_dead, struct med_err *err)
+{
+    struct offers *o = ctx;
+    uint32_t ordinal;
+    (void)err;
+    assert_int_equal(*ret_dead, 0);
+    assert_true(med_lex_find(o->lex, term, &ordinal, NULL));
+    assert_true(med_str_starts(term, o->prefix));
+    must_be_dead(o, ordinal);
+    o->next = ordinal + 1;
+    o->dead_len = term.len ? med_rng_below(o->rng, term.len + 1) : 0;
+    memcpy(o->dead, term.ptr, o->dead_len);
+    *ret_dead = o->dead_len;
+    return MED_OK;
+}
+
+static void a_scan_offers_all_terms_that_were_not_ruled_out(void **state)
+{
+    (void)state;
+    const struct med_lex *lex = med_index_segment(fx.index, 0)->lex;
+    struct med_rng rng;
+    uint32_t count = med_lex_term_count(lex);
+    med_rng_seed(&rng, med_test_seed());
+    for (int round = 0; round < 200; round++) {
+        struct offers o = {.rng = &rng, .lex = lex};
+        struct med_buf term;
+        med_buf_init(&term, 1000);
+        uint32_t ordinal = (uint32_t)med_rng_below(&rng, count);
+        assert_int_equal(med_lex_term_at(lex, ordinal, &term, NULL, NULL), MED_OK);
+        o.prefix = med_str_sub(med_buf_str(&term), 0, med_rng_below(&rng, 3));
+        assert_int_equal(med_lex_scan(lex, o.prefix, on_offer, &o, NULL), MED_OK);
+        must_be_dead(&o, count);
+        med_buf_free(&term);
+    }
+}
+
 /* --- damage --- */
 
 static void damaged_attributes_are_refused(void **state)
@@ -387,6 +503,8 @@ int main(void)
         cmocka_unit_test(sort_by_date_is_exact_over_all_matches),
         cmocka_unit_test(facets_count_every_match),
         cmocka_unit_test(a_misspelt_word_is_offered_and_applied_only_when_nothing_is_found),
+        cmocka_unit_test(no_word_is_nearer_than_the_one_that_is_offered),
+        cmocka_unit_test(a_scan_offers_all_terms_that_were_not_ruled_out),
         cmocka_unit_test(damaged_attributes_are_refused),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

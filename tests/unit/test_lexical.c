@@ -574,6 +574,15 @@ static void bad_queries_are_refused(void **state)
 
 /* --- damaged bytes --- */
 
+static enum med_code take_offer(
+    void *ctx, struct med_str term, size_t *ret_dead, struct med_err *err)
+{
+    (void)ctx;
+    (void)err;
+    *ret_dead = term.len / 2;
+    return MED_OK;
+}
+
 static void use_damaged(struct med_rng *rng, const struct corpus *c, const struct med_lex *lex,
     struct med_lex_scratch *scratch)
 {
@@ -593,6 +602,8 @@ static void use_damaged(struct med_rng *rng, const struct corpus *c, const struc
     assert_true(code == MED_OK || code == MED_E_CORRUPT);
     for (uint32_t i = 0; i < 8; i++) chunks[i] = med_lex_chunk_count(lex) * i / 8;
     code = med_lex_score(lex, scratch, &q.q, chunks, 8, scores, NULL);
+    assert_true(code == MED_OK || code == MED_E_CORRUPT);
+    code = med_lex_scan(lex, (struct med_str){0}, take_offer, NULL, NULL);
     assert_true(code == MED_OK || code == MED_E_CORRUPT);
     if (med_rng_below(rng, 10) == 0) {
         code = med_lex_check(lex, NULL);
