@@ -2,8 +2,13 @@
 #include "index/match.h"
 
 #include "common/mem.h"
+#include "index/doc_set.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#define YEARS 65536u
+#define LISTING_GROWTH 8
 
 struct listed {
     uint32_t date, segment, doc;
@@ -17,38 +22,31 @@ static enum med_code out_of_memory(struct med_err *err)
 static bool in_set(const struct match *match, uint32_t segment, uint32_t doc)
 {
     const uint64_t *set = match->docs[segment];
-    return !set || (set[doc >> 6] >> (doc & 63) & 1);
+    return !set || doc_set_has(set, doc);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-enum med_code listing_total(const struct med_index *x, const struct match *match,
-    enum med_group group, struct med_arena *arena, uint64_t *ret_total, struct med_err *err)
+/* Documents, less those that are another one of a work that was counted. */
+static uint64_t count_works(const struct med_index *x, const struct match *match)
 {
     uint64_t total = 0;
-    size_t shared = 0;
-    uint64_t *works = med_arena_alloc(arena, (x->shared_count + 1) * sizeof *works);
-    if (!works) return out_of_memory(err);
-    for (uint32_t s = 0; s < x->segment_count; s++) {
-        const struct med_segment *segment = x->segments[s];
-        for (uint32_t d = 0; d < segment->doc_count; d++) {
-            if (!in_set(match, s, d)) continue;
-            if (group == MED_GROUP_NONE)
-                total += segment->docs[d].chunk_count;
-            else if (med_segment_shared(segment, d) && shared < x->shared_count)
-                works[shared++] = med_segment_work(segment, d);
-            else
-                total++;
-        }
+    for (uint32_t s = 0; s < x->segment_count; s++)
+        total += match->docs[s] ? doc_set_count(match->docs[s], doc_set_words(x->segments[s]))
+                                : x->segments[s]->doc_count;
+    for (size_t i = 0, end; i < x->shared_count; i = end) {
+        uint64_t members = 0;
+        for (end = i; end < x->shared_count && x->shared[end].work == x->shared[i].work; end++)
+            members += in_set(match, x->shared[end].segment, x->shared[end].doc);
+        total -= members ? members - 1 : 0;
     }
-    if (shared) qsort(works, shared, sizeof *works, by_number);
-    for (size_t i = 0; i < shared; i++) total += i == 0 || works[i] != works[i - 1];
-    *ret_total = total;
-    return MED_OK;
+    return total;
+}
+
+uint64_t listing_total(const struct med_index *x, const struct match *match, enum med_group group)
+{
+    if (group == MED_GROUP_DOCUMENT) return count_works(x, match);
+    uint64_t total = 0;
+    for (uint32_t s = 0; s < x->segment_count; s++) total += match->filters[s].set_count;
+    return total;
 }
 
 /* --- newest first --- */
@@ -63,20 +61,41 @@ static int by_date(const void *a, const void *b, void *ctx)
         med_segment_doc_id(index->segments[y->segment], y->doc));
 }
 
+/* The latest year of which, together with those behind it, the set has at least `wanted` documents;
+ * 0 when all are needed. */
+static uint32_t first_year(
+    const struct med_index *x, const struct match *match, size_t wanted, uint32_t *counts)
+{
+    uint32_t year = YEARS - 1;
+    size_t count = 0;
+    memset(counts, 0, YEARS * sizeof *counts);
+    for (uint32_t s = 0; s < x->segment_count; s++) {
+        const uint16_t *years = x->segments[s]->columns->years;
+        for (uint32_t d = 0; d < x->segments[s]->doc_count; d++)
+            counts[years[d]] += in_set(match, s, d);
+    }
+    for (; year > 0; year--) {
+        count += counts[year];
+        if (count >= wanted) break;
+    }
+    return year;
+}
+
+/* The documents of the set from a year on, newest first. */
 static struct listed *collect(
-    const struct med_index *x, const struct match *match, size_t *ret_count)
+    const struct med_index *x, const struct match *match, uint32_t year, size_t *ret_count)
 {
     struct listed *list = NULL;
     size_t count = 0, cap = 0;
     for (uint32_t s = 0; s < x->segment_count; s++) {
-        for (uint32_t d = 0; d < x->segments[s]->doc_count; d++) {
-            if (!in_set(match, s, d)) continue;
+        const struct med_segment *segment = x->segments[s];
+        for (uint32_t d = 0; d < segment->doc_count; d++) {
+            if (segment->columns->years[d] < year || !in_set(match, s, d)) continue;
             if (!med_grow(&list, &cap, count + 1, sizeof *list)) {
                 med_free(list);
                 return NULL;
             }
-            list[count++] =
-                (struct listed){.date = x->segments[s]->docs[d].date, .segment = s, .doc = d};
+            list[count++] = (struct listed){.date = segment->docs[d].date, .segment = s, .doc = d};
         }
     }
     if (count) qsort_r(list, count, sizeof *list, by_date, (void *)(uintptr_t)x);
@@ -116,26 +135,24 @@ static void append(struct med_ranking *ranking, uint32_t segment, uint32_t doc, 
         (struct med_ranked){.segment = segment, .doc = doc, .chunk = chunk};
 }
 
-enum med_code listing_fill(const struct med_index *x, const struct match *match, size_t wanted,
-    enum med_group group, struct med_arena *arena, struct med_ranking *ranking, struct med_err *err)
+/* Appends what the set has from a year on, as far as it is wanted. */
+static enum med_code fill_from(const struct med_index *x, const struct match *match, size_t wanted,
+    enum med_group group, uint32_t year, struct works *works, struct med_ranking *ranking,
+    struct med_err *err)
 {
-    size_t count = 0, scored = ranking->count, slots = 64;
-    struct med_ranked *items = med_arena_alloc(arena, (wanted + scored + 1) * sizeof *items);
-    while (slots < 4 * (wanted + scored)) slots *= 2;
-    struct works works = {
-        .slots = med_arena_calloc(arena, slots, sizeof *works.slots), .mask = slots - 1};
-    if (!items || !works.slots) return out_of_memory(err);
-    struct listed *list = collect(x, match, &count);
+    size_t count = 0, scored = ranking->count;
+    struct listed *list = collect(x, match, year, &count);
     if (!list) return out_of_memory(err);
-    if (scored) memcpy(items, ranking->items, scored * sizeof *items);
-    ranking->items = items;
-    for (size_t i = 0; i < scored; i++)
-        (void)add_work(&works, med_segment_work(x->segments[items[i].segment], items[i].doc));
+    memset(works->slots, 0, (works->mask + 1) * sizeof *works->slots);
+    for (size_t i = 0; i < scored; i++) {
+        const struct med_ranked *r = &ranking->items[i];
+        (void)add_work(works, med_segment_work(x->segments[r->segment], r->doc));
+    }
     for (size_t i = 0; i < count && ranking->count < wanted; i++) {
         const struct med_segment *s = x->segments[list[i].segment];
         const struct med_doc_row *row = &s->docs[list[i].doc];
         if (group == MED_GROUP_DOCUMENT) {
-            if (add_work(&works, med_segment_work(s, list[i].doc)))
+            if (add_work(works, med_segment_work(s, list[i].doc)))
                 append(ranking, list[i].segment, list[i].doc, row->first_chunk);
             continue;
         }
@@ -146,4 +163,25 @@ enum med_code listing_fill(const struct med_index *x, const struct match *match,
     }
     med_free(list);
     return MED_OK;
+}
+
+enum med_code listing_fill(const struct med_index *x, const struct match *match, size_t wanted,
+    enum med_group group, struct med_arena *arena, struct med_ranking *ranking, struct med_err *err)
+{
+    size_t scored = ranking->count, slots = 64;
+    struct med_ranked *items = med_arena_alloc(arena, (wanted + scored + 1) * sizeof *items);
+    uint32_t *counts = med_arena_alloc(arena, YEARS * sizeof *counts), year;
+    while (slots < 4 * (wanted + scored)) slots *= 2;
+    struct works works = {
+        .slots = med_arena_alloc(arena, slots * sizeof *works.slots), .mask = slots - 1};
+    if (!items || !counts || !works.slots) return out_of_memory(err);
+    if (scored) memcpy(items, ranking->items, scored * sizeof *items);
+    ranking->items = items;
+    /* Works may have many members, so that the latest years may not be enough. */
+    for (size_t documents = 2 * (wanted + scored);; documents *= LISTING_GROWTH) {
+        year = first_year(x, match, documents, counts);
+        ranking->count = scored;
+        enum med_code code = fill_from(x, match, wanted, group, year, &works, ranking, err);
+        if (code || ranking->count >= wanted || year == 0) return code;
+    }
 }

@@ -5,6 +5,7 @@
 #include "index/match.h"
 
 #include "common/unicode.h"
+#include "index/doc_set.h"
 #include "index/spell.h"
 
 #include <stdarg.h>
@@ -111,11 +112,6 @@ static enum med_code make_program(
 
 /* --- planning a leaf --- */
 
-static size_t words_of(const struct med_segment *s)
-{
-    return (size_t)s->doc_count / 64 + 1;
-}
-
 /* Whether a live document has the term among its fields. More documents than are dead tell it at
  * once; of rarer terms the documents are looked at. */
 static enum med_code somewhere(
@@ -128,11 +124,11 @@ static enum med_code somewhere(
         if (!med_lex_find(s->fields, term, &ordinal, &df)) continue;
         *ret_exists = df > s->patch.dead_doc_count;
         if (*ret_exists) break;
-        memset(m->spare, 0, words_of(s) * sizeof *m->spare);
+        memset(m->spare, 0, doc_set_words(s) * sizeof *m->spare);
         enum med_code code =
             med_lex_mark(s->fields, m->searcher->scratch, ordinal, NULL, m->spare, err);
         if (code) return code;
-        for (size_t k = 0; k < words_of(s); k++) *ret_exists |= m->spare[k] & s->live_docs[k];
+        for (size_t k = 0; k < doc_set_words(s); k++) *ret_exists |= m->spare[k] & s->live_docs[k];
     }
     return MED_OK;
 }
@@ -410,17 +406,6 @@ static enum med_code plan_leaves(struct matcher *m, struct med_err *err)
 
 /* --- running in a segment --- */
 
-static void fill(uint64_t *set, uint32_t bits)
-{
-    memset(set, 0xFF, bits / 64 * sizeof *set);
-    set[bits / 64] = (1ull << (bits % 64)) - 1;
-}
-
-static void and_sets(uint64_t *a, const uint64_t *b, size_t words)
-{
-    for (size_t i = 0; i < words; i++) a[i] &= b[i];
-}
-
 static enum med_code mark_field(struct matcher *m, const struct med_segment *s, struct med_str term,
     uint64_t *set, struct med_err *err)
 {
@@ -468,7 +453,7 @@ static enum med_code drop_labels(struct matcher *m, const struct med_segment *s,
     const struct word *w, uint64_t *set, struct med_err *err)
 {
     static const enum med_field fields[] = {MED_FIELD_MESH_WORD, MED_FIELD_KEYWORD_WORD};
-    size_t n = words_of(s);
+    size_t n = doc_set_words(s);
     uint64_t *labelled = m->labelled, *title = m->titled;
     struct phrase phrase = {.terms = &w->term, .term_count = 1, .prefix = w->prefix};
     memset(labelled, 0, n * sizeof *labelled);
@@ -491,7 +476,7 @@ static enum med_code mark_word(struct matcher *m, const struct med_segment *s, c
 {
     uint32_t ordinal;
     enum med_code code = MED_OK;
-    memset(set, 0, words_of(s) * sizeof *set);
+    memset(set, 0, doc_set_words(s) * sizeof *set);
     if (scope == QUERY_TITLE) return mark_label(m, s, MED_FIELD_TITLE_WORD, w, set, err);
     if (med_segment_find(s, w->term, &ordinal, NULL))
         code = med_lex_mark(s->lex, m->searcher->scratch, ordinal, s->chunk_doc, set, err);
@@ -510,11 +495,11 @@ static bool covers(const struct word *joined, const struct word *part)
 static enum med_code run_words(struct matcher *m, const struct plan *p, const struct med_segment *s,
     uint64_t *set, struct med_err *err)
 {
-    size_t n = words_of(s);
+    size_t n = doc_set_words(s);
     enum query_scope scope = p->leaf->scope;
     bool adjacent = p->leaf->phrase && p->term_count > 1;
     enum query_scope of_word = adjacent && scope == QUERY_TEXT ? QUERY_ALL : scope;
-    fill(set, s->doc_count);
+    doc_set_fill(set, s->doc_count);
     for (size_t i = 0; i < p->word_count; i++) {
         const struct word *w = &p->words[i];
         bool covered = false;
@@ -525,17 +510,17 @@ static enum med_code run_words(struct matcher *m, const struct plan *p, const st
         enum med_code code = MED_OK;
         uint64_t *one = m->spare, *parts = m->spare_2;
         if (w->extra) {
-            fill(parts, s->doc_count);
+            doc_set_fill(parts, s->doc_count);
             for (size_t k = 0; !code && k < p->word_count; k++) {
                 if (!covers(w, &p->words[k])) continue;
                 code = mark_word(m, s, &p->words[k], of_word, one, err);
-                and_sets(parts, one, n);
+                doc_set_and(parts, one, n);
             }
         }
         if (!code) code = mark_word(m, s, w, of_word, one, err);
         if (code) return code;
         for (size_t k = 0; w->extra && k < n; k++) one[k] |= parts[k];
-        and_sets(set, one, n);
+        doc_set_and(set, one, n);
     }
     if (p->word_count == 0) memset(set, 0, n * sizeof *set);
     if (!adjacent) return MED_OK;
@@ -545,29 +530,25 @@ static enum med_code run_words(struct matcher *m, const struct plan *p, const st
 
 static void run_rows(const struct plan *p, const struct med_segment *s, uint64_t *set)
 {
-    memset(set, 0, words_of(s) * sizeof *set);
-    for (uint32_t d = 0; d < s->doc_count; d++) {
-        uint32_t year = s->docs[d].date / 10000;
-        bool in = p->leaf->scope == QUERY_SOURCE
-                      ? p->source_mask >> s->docs[d].source & 1
-                      : year && year >= p->leaf->year_min &&
-                            (!p->leaf->year_max || year <= p->leaf->year_max);
-        if (in) set[d >> 6] |= 1ull << (d & 63);
-    }
+    doc_set_fill(set, s->doc_count);
+    if (p->leaf->scope == QUERY_SOURCE)
+        doc_set_sources(s, set, p->source_mask);
+    else
+        doc_set_years(s, set, p->leaf->year_min, p->leaf->year_max);
 }
 
 static enum med_code run_leaf(struct matcher *m, const struct plan *p, const struct med_segment *s,
     uint64_t *set, struct med_err *err)
 {
     enum med_code code = MED_OK;
-    size_t n = words_of(s);
+    size_t n = doc_set_words(s);
     if (p->kind == PLAN_TEXT) return run_words(m, p, s, set, err);
     if (p->kind == PLAN_ROWS) {
         run_rows(p, s, set);
         return MED_OK;
     }
     memset(set, 0, n * sizeof *set);
-    if (p->kind == PLAN_FIELD_ALL && p->term_count) fill(set, s->doc_count);
+    if (p->kind == PLAN_FIELD_ALL && p->term_count) doc_set_fill(set, s->doc_count);
     for (size_t i = 0; !code && i < p->term_count; i++) {
         if (p->kind == PLAN_FIELD_ANY) {
             code = mark_field(m, s, p->terms[i], set, err);
@@ -575,7 +556,7 @@ static enum med_code run_leaf(struct matcher *m, const struct plan *p, const str
         }
         memset(m->spare, 0, n * sizeof *m->spare);
         code = mark_field(m, s, p->terms[i], m->spare, err);
-        and_sets(set, m->spare, n);
+        doc_set_and(set, m->spare, n);
     }
     return code;
 }
@@ -583,7 +564,7 @@ static enum med_code run_leaf(struct matcher *m, const struct plan *p, const str
 static enum med_code run_program(
     struct matcher *m, const struct med_segment *s, uint64_t **ret_set, struct med_err *err)
 {
-    size_t depth = 0, n = words_of(s);
+    size_t depth = 0, n = doc_set_words(s);
     for (size_t i = 0; i < m->node_count; i++) {
         enum query_op op = m->nodes[i].op;
         if (op == QUERY_LEAF) {
@@ -598,7 +579,7 @@ static enum med_code run_program(
         }
         uint64_t *a = m->stack[op == QUERY_NOT ? depth - 1 : depth - 2], *b = m->stack[depth - 1];
         if (op == QUERY_NOT) {
-            fill(m->spare, s->doc_count);
+            doc_set_fill(m->spare, s->doc_count);
             for (size_t k = 0; k < n; k++) a[k] = m->spare[k] & ~a[k];
         } else {
             for (size_t k = 0; k < n; k++) a[k] = op == QUERY_AND ? a[k] & b[k] : a[k] | b[k];
@@ -611,39 +592,35 @@ static enum med_code run_program(
 
 /* --- from documents to passages --- */
 
-static bool passes(const struct med_segment *s, uint32_t doc, const struct med_search_filter *f)
+static void keep_passing(const struct matcher *m, const struct med_segment *s, uint64_t *docs)
 {
-    const struct med_doc_row *row = &s->docs[doc];
-    uint32_t flags = s->flags[doc];
-    uint32_t year = row->date / 10000;
-    return row->chunk_count && (!f->year_min || year >= f->year_min) &&
-           (!f->year_max || (year && year <= f->year_max)) &&
-           (!f->source_mask || f->source_mask >> row->source & 1) &&
-           (!f->evidence_mask || f->evidence_mask >> s->evidence[doc] & 1) &&
-           (flags & f->flags_all) == f->flags_all && !(flags & f->flags_none);
+    const struct med_search_filter *f = &m->request->filter;
+    uint32_t d;
+    doc_set_and(docs, s->columns->with_chunks, doc_set_words(s));
+    if (s->live_docs) doc_set_and(docs, s->live_docs, doc_set_words(s));
+    if (f->year_min || f->year_max) doc_set_years(s, docs, f->year_min, f->year_max);
+    if (f->source_mask) doc_set_sources(s, docs, f->source_mask);
+    if (m->searcher->sources) doc_set_sources(s, docs, m->searcher->sources);
+    if (f->evidence_mask) doc_set_evidence(s, docs, f->evidence_mask);
+    if (f->flags_all | f->flags_none) doc_set_flags(s, docs, f->flags_all, f->flags_none);
+    if (m->request->exclude_id.len && med_segment_find_doc(s, 0, m->request->exclude_id, &d))
+        docs[d >> 6] &= ~(1ull << (d & 63));
 }
 
 static enum med_code make_filter(struct matcher *m, const struct med_segment *s,
     const uint64_t *set, struct med_filter *ret_filter, uint64_t **ret_docs, struct med_err *err)
 {
-    const struct med_search_request *r = m->request;
-    uint64_t *words = med_arena_calloc(m->arena, (size_t)s->chunk_count / 64 + 1, sizeof *words);
-    uint64_t *docs = med_arena_calloc(m->arena, words_of(s), sizeof *docs);
+    size_t n = doc_set_words(s);
+    uint64_t *words = med_arena_alloc(m->arena, ((size_t)s->chunk_count / 64 + 1) * sizeof *words);
+    uint64_t *docs = med_arena_alloc(m->arena, n * sizeof *docs);
     if (!words || !docs) return out_of_memory(err);
-    uint32_t set_count = 0;
-    for (uint32_t d = 0; d < s->doc_count; d++) {
-        const struct med_doc_row *row = &s->docs[d];
-        if (set && !(set[d >> 6] >> (d & 63) & 1)) continue;
-        if (!med_segment_is_live(s, d)) continue;
-        if (!passes(s, d, &r->filter)) continue;
-        if (!med_source_allowed(m->searcher->sources, row->source)) continue;
-        if (r->exclude_id.len && med_str_eq(med_segment_doc_id(s, d), r->exclude_id)) continue;
-        docs[d >> 6] |= 1ull << (d & 63);
-        for (uint32_t c = row->first_chunk; c < row->first_chunk + row->chunk_count; c++)
-            words[c >> 6] |= 1ull << (c & 63);
-        set_count += row->chunk_count;
-    }
-    *ret_filter = (struct med_filter){.words = words, .set_count = set_count};
+    if (set)
+        memcpy(docs, set, n * sizeof *docs);
+    else
+        doc_set_fill(docs, s->doc_count);
+    keep_passing(m, s, docs);
+    *ret_filter =
+        (struct med_filter){.words = words, .set_count = doc_set_passages(s, docs, words)};
     *ret_docs = docs;
     return MED_OK;
 }
@@ -658,7 +635,8 @@ static bool filter_is_open(const struct med_searcher *searcher, const struct med
 static enum med_code make_spare(struct matcher *m, struct med_err *err)
 {
     for (uint32_t i = 0; i < m->index->segment_count; i++)
-        if (words_of(m->index->segments[i]) > m->words) m->words = words_of(m->index->segments[i]);
+        if (doc_set_words(m->index->segments[i]) > m->words)
+            m->words = doc_set_words(m->index->segments[i]);
     m->spare = med_arena_alloc(m->arena, (4 * m->words + 1) * sizeof *m->spare);
     if (!m->spare) return out_of_memory(err);
     m->spare_2 = m->spare + m->words;

@@ -58,9 +58,8 @@ enum med_code hints_add(const struct med_index *index, struct med_searcher *sear
 
 /* --- results without a score (listing.c) --- */
 /* Documents in the set (one per work unless group is none): exact. */
-enum med_code listing_total(const struct med_index *index, const struct match *match,
-    enum med_group group, struct med_arena *arena, uint64_t *ret_total,
-    struct med_err *err) MED_CHECK;
+uint64_t listing_total(
+    const struct med_index *index, const struct match *match, enum med_group group);
 /* Fills the ranking up to `wanted` results with documents of the set that it has not yet, newest
  * first, then by id. With an empty ranking this is the order by date. */
 enum med_code listing_fill(const struct med_index *index, const struct match *match, size_t wanted,

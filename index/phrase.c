@@ -68,7 +68,8 @@ enum med_code phrase_filter(struct phrase_check *k, const struct med_segment *s,
 {
     enum med_code code = open_check(k, err);
     for (uint32_t d = 0; !code && d < s->doc_count; d++) {
-        if (!(docs[d >> 6] >> (d & 63) & 1)) continue;
+        if (!docs[d >> 6]) d |= 63; /* nothing left in this word */
+        if (d >= s->doc_count || !(docs[d >> 6] >> (d & 63) & 1)) continue;
         if (!med_segment_is_live(s, d)) {
             docs[d >> 6] &= ~(1ull << (d & 63));
             continue;

@@ -506,9 +506,10 @@ static enum med_code complete(struct ranker *k, const struct match *match, size_
     size_t scored = ranking->count;
     size_t first = scored > k->request->offset ? scored : k->request->offset;
     enum med_group group = k->request->group;
-    enum med_code code = listing_total(k->index, match, group, k->arena, &ranking->total, err);
+    enum med_code code = MED_OK;
+    ranking->total = listing_total(k->index, match, group);
     ranking->total_exact = true;
-    if (!code && scored < wanted)
+    if (scored < wanted)
         code = listing_fill(k->index, match, wanted, group, k->arena, ranking, err);
     return code ? code : choose_passages(k, first, ranking, err);
 }

@@ -5,6 +5,7 @@
 
 #include "common/limits.h"
 #include "common/mem.h"
+#include "index/doc_set.h"
 #include "index/evidence.h"
 
 #include <math.h>
@@ -110,19 +111,6 @@ static enum med_code validate_tables(const struct med_segment *s, struct med_err
     return MED_OK;
 }
 
-static enum med_code copy_row_facts(struct med_segment *s, struct med_err *err)
-{
-    s->flags = med_calloc(s->doc_count ? s->doc_count : 1, sizeof *s->flags);
-    s->evidence = med_calloc(s->doc_count ? s->doc_count : 1, sizeof *s->evidence);
-    if (!s->flags || !s->evidence)
-        return med_fail(err, MED_E_NOMEM, "out of memory while opening segment %s", s->ref->id);
-    for (uint32_t d = 0; d < s->doc_count; d++) {
-        s->flags[d] = s->docs[d].flags;
-        s->evidence[d] = s->docs[d].evidence;
-    }
-    return MED_OK;
-}
-
 static enum med_code open_fields(struct med_segment *s, struct med_err *err)
 {
     enum med_code code = med_lex_open(s->maps[MAP_FIELD_LEXICON], s->maps[MAP_FIELD_POSTINGS],
@@ -142,7 +130,7 @@ static enum med_code open_parts(struct med_segment *s, struct med_err *err)
     enum med_code code = open_documents(s, err);
     if (!code) code = open_chunks(s, err);
     if (!code) code = validate_tables(s, err);
-    if (!code) code = copy_row_facts(s, err);
+    if (!code) code = doc_columns_make(s, err);
     if (!code)
         code = med_lex_open(
             s->maps[MAP_LEXICON], s->maps[MAP_POSTINGS], s->maps[MAP_LENGTHS], &s->lex, err);
@@ -321,6 +309,7 @@ void med_segment_close(struct med_segment **segment)
     med_dense_free(&s->dense);
     med_free(s->flags);
     med_free(s->evidence);
+    doc_columns_free(&s->columns);
     drop_patch(s);
     med_map_close(&s->patch_map);
     for (int i = 0; i < MAP_COUNT; i++) med_map_close(&s->maps[i]);

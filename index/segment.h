@@ -81,6 +81,7 @@ enum med_code med_segment_write_file(const struct med_fs *fs, const char *dir, c
     struct med_err *err) MED_CHECK;
 
 /* --- reading --- */
+struct doc_columns; /* doc_set.h */
 struct med_segment {
     const struct med_segment_ref *ref;
     struct med_map maps[12];
@@ -88,6 +89,7 @@ struct med_segment {
     /* Per document: the row's, and in an open generation what the overlay adds. */
     uint32_t *flags;
     uint8_t *evidence; /* enum med_evidence */
+    struct doc_columns *columns;
     uint32_t doc_count;
     const char *heap;
     uint64_t heap_len;
