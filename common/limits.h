@@ -48,7 +48,7 @@
 #define MED_HEADER_DEADLINE_MS 10000
 #define MED_REQUEST_DEADLINE_MS 30000
 #define MED_QUEUE_DEPTH_DEFAULT 256 /* searches waiting for a worker; beyond it 503 */
-#define MED_QUEUE_MS_DEFAULT 10     /* that one may wait while overloaded (service/admission.h) */
+#define MED_QUEUE_MS_DEFAULT 5      /* that one may wait while overloaded (service/admission.h) */
 
 /* Training of the corpus encoder: bounds time and memory on large corpora by sampling */
 #define MED_TRAIN_PASSAGES_MAX 200000ull

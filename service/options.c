@@ -252,7 +252,7 @@ static const struct option_row rows[] = {
         "searches that may wait when many come at once (default 256)"},
     {"queue-ms", 0, "MS", "MEDICUS_QUEUE_MS", ON(SERVE), OPTION_UINT, AT(queue_ms),
         MED_QUEUE_MS_DEFAULT, 1, 60000, NULL,
-        "time a search may wait while more come than can be answered (default 10)"},
+        "time a search may wait while more come than can be answered (default 5)"},
     {"connections", 0, "N", "MEDICUS_CONNECTIONS", ON(SERVE), OPTION_UINT, AT(connections),
         MED_CONNECTIONS_DEFAULT, 4, 65536, NULL, "open connections at once (default 4096)"},
     {"header-deadline-ms", 0, "MS", "MEDICUS_HEADER_DEADLINE_MS", ON(SERVE), OPTION_UINT,
