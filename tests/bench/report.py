@@ -20,6 +20,10 @@ TEXT_FILES = ("data.mdb",)
 STAGES = ("analyse", "lexical", "train", "encode", "graph", "calibrate", "verify")
 BUILD_SECONDS_MAX, BUILD_GIB_MAX, SERVE_GIB_MAX = 480, 6, 1.2
 DISK_BYTES_MAX, START_SECONDS_MAX, ENCODE_MIN = 1800, 1, 60000
+KIND_FIGURES = (("ef_or_nprobe", "ef or nprobe"), ("recall_at_10", "recall@10"),
+                ("microseconds_10", "microseconds, k = 10"),
+                ("microseconds_200", "microseconds, k = 200"),
+                ("graph_bytes_per_row", "bytes per vector beside it"))
 HYBRID_MS = {"p50": (3, 1.5), "p99": (10, 6)}
 GIB = 1 << 30
 
@@ -117,6 +121,13 @@ def scale_tables(results):
     disk = rows(*((name, per_passage(name)) for name in files),
                 ("all beside the text", lambda r: f"{beside_text(r):,.1f}"))
     modes = results[0]["latency"]
+    def dense(kind, key):
+        return lambda r: f"{r['kinds'][kind][key]:,.4g}"
+
+    kinds = rows(*((f"{kind}, {name}", dense(kind, key)) ("hnsw", "ivf")
+                   for key, name in KIND_FIGURES),
+                 ("seconds to build the other kind",
+                  lambda r: f"{r['kinds']['other_build_seconds']:,.0f}"))
     search = rows(*((f"{mode}, {stage}, {what}", latency(mode, stage, what))
                     for mode in modes for stage in modes[mode] for what in ("mean", "p50", "p99")
                     if stage == "whole" or what == "mean"))
@@ -124,6 +135,8 @@ def scale_tables(results):
             {"title": "Stages of the build, seconds", "head": ["passages", *names], "rows": stages},
             {"title": "Disk, bytes per passage by file", "head": ["passages", *names],
              "rows": disk},
+            {"title": "Graph and inverted lists over the same vectors, one thread",
+             "head": ["passages", *names], "rows": kinds},
             {"title": "Search in one process and thread, 10 results with snippets, ms",
              "head": ["passages", *names], "rows": search}]
 

@@ -146,6 +146,14 @@ def read_latencies(text):
     return modes
 
 
+def measure_kinds(build, data):
+    """The dense index as it is, and as it would be of the other kind (bench_kinds.c)."""
+    segment = max((data / "segments").iterdir(), key=lambda path: (path / "vectors").stat().st_size)
+    with tempfile.TemporaryDirectory(dir=data.parent) as work:
+        command = [build / "tests/bench/bench_kinds", segment, work]
+        return json.loads(measured.run(command)[1])
+
+
 def measure(build, work, size):
     medicus, data = build / "service/medicus", work / f"data-{size}"
     shutil.rmtree(data, ignore_errors=True)
@@ -164,10 +172,13 @@ def measure(build, work, size):
     asked = [DATA / "beir" / name / "queries.jsonl" for name in SETS]
     search, output = measured.run([build / "tests/bench/bench_search", "--queries", QUESTIONS,
                                    data, *asked], OMP_NUM_THREADS="1")
+    say(f"{size}: kinds of dense index ...")
+    kinds = measure_kinds(build, data)
     say(f"{size}: serve ...")
     result = {"size": size, "load_after": measured.load(), "ingest": ingest, "build": built,
               "report": report, "check": check, "search": search,
-              "latency": read_latencies(output.decode()), "disk": measured.disk(data),
+              "latency": read_latencies(output.decode()), "kinds": kinds,
+              "disk": measured.disk(data),
               **measure_serving(medicus, data), **measure_start(medicus, data)}
     return measured.keep(f"scale-{size}", result)
 
@@ -185,8 +196,9 @@ def main():
         say(f"skipped: no {DATA}")
         sys.exit(77)
     build = options.build.resolve()
-    subprocess.run(["ninja", "-C", build, "service/medicus", "tests/bench/bench_search",
-                    "tests/bench/bench_collection"], check=True, stdout=sys.stderr)
+    programs = [f"tests/bench/bench_{name}" for name in ("search", "collection", "kinds")]
+    subprocess.run(["ninja", "-C", build, "service/medicus", *programs], check=True,
+                   stdout=sys.stderr)
     work = options.work or pathlib.Path(tempfile.mkdtemp(prefix="medicus-scale-"))
     work.mkdir(parents=True, exist_ok=True)
     try:

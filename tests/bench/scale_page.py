@@ -64,7 +64,7 @@ def read_sizes():
     generated = [r for r in results if r["size"] != "quarter"]
     if len(generated) < 2:
         raise SystemExit("measure two generated sizes at least: scale.py BUILD 200000 500000")
-    return sorted(results, key=passages_of), sorted(generated, key=passages_of)
+    return sorted(generated, key=passages_of)
 
 
 def curve(results, name, figure, most=2):
@@ -93,7 +93,7 @@ def span(values, form="{:,.0f}"):
     return expected if low == high else f"{expected} ({low} to {high})"
 
 
-def page_of(all_sizes, sizes):
+def page_of(sizes):
     last = sizes[-1]
     factor = PUBMED_WORDS / words_of(last)
     names = [f"{passages_of(r):,}" for r in sizes]
@@ -106,6 +106,9 @@ def page_of(all_sizes, sizes):
              for mode in ("lexical", "dense", "hybrid") for what in ("p50", "p99")}
     memory = {"build": curve(sizes, "build", lambda r: r["build"]["anonymous_peak"]),
               "serve": curve(sizes, "serve", lambda r: r["serve_anonymous_peak"])}
+    kinds = {f"{kind}, k = {k}": curve(sizes, f"{kind}, k = {k}", lambda r, kind=kind, k=k:
+                                       r["kinds"][kind][f"microseconds_{k}"] / 1e3, most=1)
+             for kind in ("hnsw", "ivf") for k in (10, 200)}
     start = curve(sizes, "start", lambda r: r["first_answer_seconds"])
 
     def factor_of(name):
@@ -132,11 +135,8 @@ def page_of(all_sizes, sizes):
               f"N^{stages[n].exponents[1]:.2f}", span(at_stage[n], "{:,.2f}")) for n in stages] +
             [("**all**", *(f"{r['report']['seconds']['total']:,.1f}" for r in sizes), "",
               span(total(at_stage.values()), "{:,.1f}"))])),
-        "time_table": "\n".join(table(
-            ["ms", *names, "growth", "at 45 M, one segment"],
-            [(n, *(f"{dict(c.points)[passages_of(r)]:.2f}" for r in sizes),
-              f"N^{c.exponents[1]:.2f}", span(c.at(TARGET), "{:,.1f}"))
-             for n, c in times.items()])),
+        "time_table": latency_table(sizes, names, times),
+        "kinds_table": latency_table(sizes, names, kinds),
         "memory_table": "\n".join(table(
             ["anonymous MiB", *names, "growth", "at 45 M, GiB"],
             [(n, *(f"{dict(c.points)[passages_of(r)] / measured.MIB:,.0f}" for r in sizes),
@@ -153,9 +153,16 @@ def page_of(all_sizes, sizes):
         "hybrid": span(times["hybrid p50"].at(TARGET), "{:,.0f}"),
         "hybrid99": span(times["hybrid p99"].at(TARGET), "{:,.0f}"),
         "beside": f"{beside_text(last):,.0f}"}
-    draw(all_sizes, disk, stages, times, memory)
+    draw(disk, stages, {**times, "IVF alone, k = 200": kinds["ivf, k = 200"]}, memory)
     text = (measured.HERE / "scale_page.md.in").read_text(encoding="utf-8")
     return re.sub(r"\{(\w+)\}", lambda m: str(values[m.group(1)]), text)
+
+
+def latency_table(sizes, names, curves):
+    return "\n".join(table(
+        ["ms", *names, "growth", "at 45 M"],
+        [(n, *(f"{dict(c.points)[passages_of(r)]:.2f}" for r in sizes),
+          f"N^{c.exponents[1]:.2f}", span(c.at(TARGET), "{:,.1f}")) for n, c in curves.items()]))
 
 
 def many_cores(at_stage):
@@ -163,7 +170,7 @@ def many_cores(at_stage):
     return sum(v[1] if n in BOUNDED else v[1] * 2 / SERVER_CORES for n, v in at_stage.items())
 
 
-def draw(all_sizes, disk, stages, times, memory):
+def draw(disk, stages, times, memory):
     def write(name, title, y_label, curves):
         svg = Plot(title, "passages", y_label, [c.series() for c in curves]).svg()
         (measured.HERE / f"scale-{name}.svg").write_text(svg, encoding="utf-8")
@@ -179,7 +186,7 @@ def draw(all_sizes, disk, stages, times, memory):
 
 
 def main():
-    page = page_of(*read_sizes())
+    page = page_of(read_sizes())
     path = measured.HERE / "SCALE.md"
     path.write_text(page, encoding="utf-8")
     print(path.name)
