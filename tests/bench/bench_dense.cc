@@ -1,13 +1,18 @@
-/* The dense index beside hnswlib, on the same vectors in the same run: queries per second on one
- * thread at equal recall, build time, memory. Prints a table and one JSON object.
+/* The dense index beside hnswlib and FAISS alone, on the same vectors in the same run: queries per
+ * second on one thread at equal recall, building time, memory. Prints a table and, last, one JSON
+ * object.
  *
- *   ninja -C build tests/bench/bench_dense
- *   build/tests/bench/bench_dense [rows [dim [threads for building [m]]]]
- *   build/tests/bench/bench_dense --vectors <segment>/vectors        (a real index's rows)
+ *   bench_dense drawn ROWS DIM [THREADS [KEEP]]
+ *   bench_dense files VECTORS QUERIES DIM [THREADS [KEEP]]
  *
- * Made-up vectors are drawn around topics, their own directions with less and less variance;
- * queries are drawn like rows, or made from two rows of a real index. The peer is compiled for this
- * processor, as its own instructions say; each figure is the median of alternating rounds. */
+ * "files" hold float32 rows: those of a real index and the vectors of real questions, which
+ * bench_extract writes. "drawn" makes them up: rows around topics, their own directions with less
+ * and less variance, queries drawn like rows. THREADS build (default 1); KEEP is a folder in which
+ * graphs and exact answers stay for another run.
+ *
+ * hnswlib is compiled for this processor, as its own instructions say; FAISS is Debian's. All build
+ * with M = 16 and the same ef; recall is against an exact scan in float32. For each engine the
+ * efs around the wanted recall are found first, then measured in alternating rounds. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wpedantic"
@@ -21,6 +26,8 @@ extern "C" {
 #include "common/rng.h"
 #include "index/dense/dense.h"
 }
+#include <faiss/IndexHNSW.h>
+#include <faiss/index_io.h>
 #include <hnswlib/hnswlib.h>
 #pragma GCC diagnostic pop
 
@@ -29,11 +36,15 @@ extern "C" {
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <malloc.h>
+#include <omp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,135 +52,125 @@ namespace
 {
 
 constexpr size_t k = 10;
-constexpr size_t query_count = 500;
-constexpr int rounds = 5;
+constexpr size_t drawn_queries = 500;
+constexpr uint32_t m = 16;
+constexpr uint32_t ef_construction = 100;
+constexpr int rounds = 7;
 constexpr double recall_wanted = .98;
-const uint32_t efs[] = {10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768};
+const uint32_t efs[] = {10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 256,
+    384, 512, 768, 1024};
 
 struct Data {
-    uint32_t dim = 256;
-    uint32_t count = 50000;
+    uint32_t dim = 0;
+    size_t count = 0, query_count = 0;
     std::vector<float> rows, queries;
+    std::vector<std::vector<uint32_t>> truth;
+    const float *row(size_t r) const
+    {
+        return &rows[r * dim];
+    }
+    const float *query(size_t q) const
+    {
+        return &queries[q * dim];
+    }
 };
 
-[[noreturn]] void die(const struct med_err &err)
+[[noreturn]] void die(const std::string &sentence)
 {
-    std::fprintf(stderr, "%s\n", err.text);
+    std::fprintf(stderr, "error: %s\n", sentence.c_str());
     std::exit(1);
 }
 
-void normalise(float *v, uint32_t dim)
+void must(enum med_code code, const struct med_err &err)
 {
-    double norm = 0;
-    for (uint32_t i = 0; i < dim; i++) norm += static_cast<double>(v[i]) * v[i];
-    for (uint32_t i = 0; i < dim; i++) v[i] = static_cast<float>(v[i] / std::sqrt(norm));
+    if (code != MED_OK) die(err.text);
 }
+
+/* --- vectors, queries, exact answers --- */
 
 void draw_all(Data &data)
 {
     struct med_rng rng;
     med_rng_seed(&rng, 1);
-    const uint32_t topics = data.count / 500 + 1, dim = data.dim;
+    const uint32_t topics = static_cast<uint32_t>(data.count / 500 + 1), dim = data.dim;
     std::vector<float> centres(static_cast<size_t>(topics) * dim);
     for (float &value : centres) value = static_cast<float>(med_rng_normal(&rng));
     const auto draw = [&](float *v) {
-        const float *centre = &centres[med_rng_below(&rng, topics) * dim];
+        const float *centre = &centres[static_cast<size_t>(med_rng_below(&rng, topics)) * dim];
+        double norm = 0;
         for (uint32_t i = 0; i < dim; i++) {
             const double spread = 6 / std::sqrt(1.0 + i);
             v[i] = static_cast<float>(
                 .7 * static_cast<double>(centre[i]) + spread * med_rng_normal(&rng));
+            norm += static_cast<double>(v[i]) * static_cast<double>(v[i]);
         }
-        normalise(v, dim);
+        for (uint32_t i = 0; i < dim; i++)
+            v[i] = static_cast<float>(static_cast<double>(v[i]) / std::sqrt(norm));
     };
-    data.rows.resize(static_cast<size_t>(data.count) * dim);
-    data.queries.resize(query_count * dim);
+    data.query_count = drawn_queries;
+    data.rows.resize(data.count * dim);
+    data.queries.resize(data.query_count * dim);
     for (size_t r = 0; r < data.count; r++) draw(&data.rows[r * dim]);
-    for (size_t q = 0; q < query_count; q++) draw(&data.queries[q * dim]);
+    for (size_t q = 0; q < data.query_count; q++) draw(&data.queries[q * dim]);
 }
 
-struct Ours {
-    struct med_map vectors = {}, graph = {};
-    struct med_dense *dense = nullptr;
-    double build_s = 0;
-    double bytes_per_row = 0;
+std::vector<float> read_floats(const char *path, uint32_t dim)
+{
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
+    if (!file) die(std::string("cannot read ") + path);
+    const size_t bytes = static_cast<size_t>(file.tellg());
+    if (dim == 0 || bytes == 0 || bytes % (dim * sizeof(float)) != 0)
+        die(std::string("not whole rows: ") + path);
+    std::vector<float> values(bytes / sizeof(float));
+    file.seekg(0);
+    file.read(reinterpret_cast<char *>(values.data()), static_cast<std::streamsize>(bytes));
+    return values;
+}
+
+struct Scan {
+    Data *data;
+    hnswlib::InnerProductSpace *space;
 };
 
-void open_ours(const std::string &dir, Ours &ours)
+/* The k nearest rows of queries [begin, end) by an exact scan; ties: the smaller row. */
+enum med_code scan_queries(void *ctx, unsigned, uint64_t begin, uint64_t end, struct med_err *)
 {
-    struct med_err err;
-    if (med_map_open((dir + "/vectors").c_str(), &ours.vectors, &err) != MED_OK) die(err);
-    if (med_map_open((dir + "/graph").c_str(), &ours.graph, &err) != MED_OK) die(err);
-    if (med_dense_open(ours.vectors, ours.graph, &ours.dense, &err) != MED_OK) die(err);
-}
-
-/* The rows of a real index; queries are middles of two. */
-void load_all(const std::string &path, Data &data)
-{
-    Ours real;
-    struct med_err err;
-    open_ours(path.substr(0, path.find_last_of('/')), real);
-    data.dim = med_dense_dim(real.dense);
-    data.count = med_dense_count(real.dense);
-    data.rows.resize(static_cast<size_t>(data.count) * data.dim);
-    for (uint32_t r = 0; r < data.count; r++) {
-        float *row = &data.rows[static_cast<size_t>(r) * data.dim];
-        if (med_dense_row(real.dense, r, row, &err) != MED_OK) die(err);
+    const Scan *scan = static_cast<Scan *>(ctx);
+    const auto distance = scan->space->get_dist_func();
+    std::vector<std::pair<float, uint32_t>> all(scan->data->count);
+    for (uint64_t q = begin; q < end; q++) {
+        for (size_t r = 0; r < all.size(); r++)
+            all[r] = {distance(scan->data->query(q), scan->data->row(r),
+                          scan->space->get_dist_func_param()),
+                static_cast<uint32_t>(r)};
+        const size_t wanted = std::min(k, all.size());
+        std::partial_sort(
+            all.begin(), all.begin() + static_cast<std::ptrdiff_t>(wanted), all.end());
+        for (size_t i = 0; i < wanted; i++) scan->data->truth[q].push_back(all[i].second);
     }
-    struct med_rng rng;
-    med_rng_seed(&rng, 1);
-    data.queries.resize(query_count * data.dim);
-    for (size_t q = 0; q < query_count; q++) {
-        const float *a = &data.rows[med_rng_below(&rng, data.count) * data.dim];
-        const float *b = &data.rows[med_rng_below(&rng, data.count) * data.dim];
-        float *query = &data.queries[q * data.dim];
-        for (uint32_t i = 0; i < data.dim; i++) query[i] = a[i] + .5f * b[i];
-        normalise(query, data.dim);
-        if (std::isnan(query[0])) q--; /* rows of zeros */
-    }
-    med_dense_free(&real.dense);
-    med_map_close(&real.vectors);
-    med_map_close(&real.graph);
-}
-
-void build_ours(const Data &data, const std::string &dir, unsigned threads, uint32_t m, Ours &ours)
-{
-    struct med_err err;
-    struct med_dense_options options = {};
-    options.kind = MED_DENSE_HNSW;
-    options.dim = data.dim;
-    options.hnsw_m = m;
-    options.threads = threads;
-    struct med_dense_writer *writer;
-    struct med_file_ref files[MED_DENSE_FILE_COUNT];
-    struct med_dense_report report;
-    const uint64_t begin = med_now_ns();
-    if (med_dense_writer_new(med_fs_posix(), dir.c_str(), &options, &writer, &err) != MED_OK ||
-        med_dense_writer_add(writer, data.rows.data(), data.count, &err) != MED_OK ||
-        med_dense_writer_finish(writer, files, &report, &err) != MED_OK)
-        die(err);
-    ours.build_s = static_cast<double>(med_now_ns() - begin) / 1e9;
-    med_dense_writer_free(&writer);
-    open_ours(dir, ours);
-    ours.bytes_per_row =
-        static_cast<double>(ours.vectors.len + ours.graph.len) / static_cast<double>(data.count);
-    std::printf("tuned: recall@10 %.3f at ef %.0f (measured within the build time)\n",
-        static_cast<double>(report.recall_at_10), static_cast<double>(report.search_ef));
-}
-
-using Peer = hnswlib::HierarchicalNSW<float>;
-
-struct PeerBuild {
-    const Data *data;
-    Peer *peer;
-};
-
-enum med_code add_to_peer(void *ctx, unsigned, uint64_t begin, uint64_t end, struct med_err *)
-{
-    const PeerBuild *build = static_cast<PeerBuild *>(ctx);
-    for (uint64_t r = begin; r < end; r++)
-        build->peer->addPoint(&build->data->rows[r * build->data->dim], r);
     return MED_OK;
 }
+
+void find_truth(Data &data, const std::string &keep, unsigned threads)
+{
+    const std::string path = keep + "/truth";
+    data.truth.assign(data.query_count, {});
+    if (std::ifstream file(path); file) {
+        for (auto &ids : data.truth)
+            for (uint32_t i = 0, id; i < std::min(k, data.count) && file >> id; i++)
+                ids.push_back(id);
+        return;
+    }
+    hnswlib::InnerProductSpace space(data.dim);
+    Scan scan = {&data, &space};
+    struct med_err err;
+    must(med_parallel_for(threads, data.query_count, 4, scan_queries, &scan, &err), err);
+    std::ofstream file(path);
+    for (const auto &ids : data.truth)
+        for (const uint32_t id : ids) file << id << '\n';
+}
+
+/* --- engines --- */
 
 size_t allocated()
 {
@@ -177,49 +178,314 @@ size_t allocated()
     return info.uordblks + info.hblkhd;
 }
 
+struct Built {
+    double seconds = 0, bytes_per_row = 0;
+};
+
+class Engine
+{
+  public:
+    virtual ~Engine() = default;
+    virtual const char *name() const = 0;
+    virtual void build(const Data &data, const std::string &keep, unsigned threads) = 0;
+    virtual void save(const std::string &) {} /* what build has not written itself */
+    virtual void open(const Data &data, const std::string &keep) = 0; /* built or saved */
+    virtual size_t mapped_bytes() const
+    {
+        return 0;
+    } /* 0: all is in allocated memory */
+    virtual void set_ef(uint32_t ef) = 0;
+    virtual size_t search(const float *query, uint32_t *ret_ids) = 0;
+};
+
+class Medicus : public Engine
+{
+  public:
+    ~Medicus() override
+    {
+        med_dense_free(&dense);
+        med_map_close(&vectors);
+        med_map_close(&graph);
+    }
+    const char *name() const override
+    {
+        return "medicus";
+    }
+    void build(const Data &data, const std::string &keep, unsigned threads) override
+    {
+        struct med_err err;
+        struct med_dense_options options = {};
+        options.kind = MED_DENSE_HNSW;
+        options.dim = data.dim;
+        options.hnsw_m = m;
+        options.hnsw_ef_construction = ef_construction;
+        options.threads = threads;
+        struct med_dense_writer *writer;
+        struct med_file_ref files[MED_DENSE_FILE_COUNT];
+        struct med_dense_report report;
+        const std::string dir = keep + "/medicus";
+        must(med_fs_mkdir_all(med_fs_posix(), dir.c_str(), &err), err);
+        must(med_dense_writer_new(med_fs_posix(), dir.c_str(), &options, &writer, &err), err);
+        must(med_dense_writer_add(writer, data.rows.data(), data.count, &err), err);
+        must(med_dense_writer_finish(writer, files, &report, &err), err);
+        med_dense_writer_free(&writer);
+    }
+    void open(const Data &, const std::string &keep) override
+    {
+        struct med_err err;
+        must(med_map_open((keep + "/medicus/vectors").c_str(), &vectors, &err), err);
+        must(med_map_open((keep + "/medicus/graph").c_str(), &graph, &err), err);
+        must(med_dense_open(vectors, graph, &dense, &err), err);
+    }
+    void set_ef(uint32_t ef) override
+    {
+        params.ef = ef;
+    }
+    size_t search(const float *query, uint32_t *ret_ids) override
+    {
+        struct med_err err;
+        const struct med_filter all = {};
+        struct med_hit hits[k];
+        size_t count;
+        must(med_dense_search(dense, query, all, &params, k, hits, &count, &err), err);
+        for (size_t i = 0; i < count; i++) ret_ids[i] = hits[i].chunk;
+        return count;
+    }
+    size_t mapped_bytes() const override
+    {
+        return vectors.len + graph.len;
+    }
+
+  private:
+    struct med_map vectors = {}, graph = {};
+    struct med_dense *dense = nullptr;
+    struct med_dense_params params = {};
+};
+
+class Hnswlib : public Engine
+{
+  public:
+    const char *name() const override
+    {
+        return "hnswlib";
+    }
+    void build(const Data &data, const std::string &, unsigned threads) override
+    {
+        space = std::make_unique<hnswlib::InnerProductSpace>(data.dim);
+        graph = std::make_unique<Graph>(space.get(), data.count, m, ef_construction);
+        Job job = {&data, graph.get()};
+        struct med_err err;
+        graph->addPoint(data.row(0), 0);
+        must(med_parallel_for(threads, data.count, 64, add_rows, &job, &err), err);
+    }
+    void save(const std::string &keep) override
+    {
+        graph->saveIndex(keep + "/hnswlib");
+    }
+    void open(const Data &data, const std::string &keep) override
+    {
+        if (graph) return;
+        space = std::make_unique<hnswlib::InnerProductSpace>(data.dim);
+        graph = std::make_unique<Graph>(space.get(), keep + "/hnswlib");
+    }
+    void set_ef(uint32_t ef) override
+    {
+        graph->setEf(ef);
+    }
+    size_t search(const float *query, uint32_t *ret_ids) override
+    {
+        size_t n = 0;
+        for (auto found = graph->searchKnn(query, k); !found.empty(); found.pop())
+            ret_ids[n++] = static_cast<uint32_t>(found.top().second);
+        return n;
+    }
+
+  private:
+    using Graph = hnswlib::HierarchicalNSW<float>;
+    struct Job {
+        const Data *data;
+        Graph *graph;
+    };
+    static enum med_code add_rows(
+        void *ctx, unsigned, uint64_t begin, uint64_t end, struct med_err *)
+    {
+        const Job *job = static_cast<Job *>(ctx);
+        for (uint64_t r = std::max<uint64_t>(begin, 1); r < end; r++)
+            job->graph->addPoint(job->data->row(r), r);
+        return MED_OK;
+    }
+    std::unique_ptr<hnswlib::InnerProductSpace> space;
+    std::unique_ptr<Graph> graph;
+};
+
+class Faiss : public Engine
+{
+  public:
+    const char *name() const override
+    {
+        return "FAISS";
+    }
+    void build(const Data &data, const std::string &, unsigned threads) override
+    {
+        omp_set_num_threads(static_cast<int>(threads));
+        index = std::make_unique<faiss::IndexHNSWFlat>(
+            static_cast<int>(data.dim), static_cast<int>(m), faiss::METRIC_INNER_PRODUCT);
+        index->hnsw.efConstruction = static_cast<int>(ef_construction);
+        index->add(static_cast<faiss::Index::idx_t>(data.count), data.rows.data());
+    }
+    void save(const std::string &keep) override
+    {
+        faiss::write_index(index.get(), (keep + "/faiss").c_str());
+    }
+    void open(const Data &, const std::string &keep) override
+    {
+        omp_set_num_threads(1);
+        if (index) return;
+        faiss::Index *loaded = faiss::read_index((keep + "/faiss").c_str());
+        index.reset(dynamic_cast<faiss::IndexHNSWFlat *>(loaded));
+        if (!index) die("a kept graph of FAISS is of another kind");
+    }
+    void set_ef(uint32_t ef) override
+    {
+        index->hnsw.efSearch = static_cast<int>(ef);
+    }
+    size_t search(const float *query, uint32_t *ret_ids) override
+    {
+        float distances[k];
+        faiss::Index::idx_t ids[k];
+        index->search(1, query, static_cast<faiss::Index::idx_t>(k), distances, ids);
+        size_t n = 0;
+        for (const faiss::Index::idx_t id : ids)
+            if (id >= 0) ret_ids[n++] = static_cast<uint32_t>(id);
+        return n;
+    }
+
+  private:
+    std::unique_ptr<faiss::IndexHNSWFlat> index;
+};
+
+/* Builds what `keep` does not hold yet; what it took is kept beside it. */
+Built build_or_open(Engine &engine, const Data &data, const std::string &keep, unsigned threads)
+{
+    const std::string note = keep + "/" + engine.name() + ".built";
+    Built built;
+    if (std::ifstream file(note); file >> built.seconds >> built.bytes_per_row) {
+        engine.open(data, keep);
+        return built;
+    }
+    const size_t before = allocated();
+    const uint64_t begin = med_now_ns();
+    engine.build(data, keep, threads);
+    built.seconds = static_cast<double>(med_now_ns() - begin) / 1e9;
+    engine.save(keep);
+    engine.open(data, keep);
+    const size_t mapped = engine.mapped_bytes();
+    built.bytes_per_row = static_cast<double>(mapped ? mapped : allocated() - before) /
+                          static_cast<double>(data.count);
+    std::ofstream(note) << built.seconds << ' ' << built.bytes_per_row << '\n';
+    return built;
+}
+
+/* --- measuring --- */
+
 struct Point {
     double recall = 0;
     std::vector<double> times; /* seconds per round */
-    double per_second() const
+    double per_second(size_t queries) const
     {
         std::vector<double> sorted = times;
         std::sort(sorted.begin(), sorted.end());
-        return static_cast<double>(query_count) / sorted[sorted.size() / 2];
+        return static_cast<double>(queries) / sorted[sorted.size() / 2];
     }
 };
+using Points = std::map<uint32_t, Point>; /* by ef */
 
-/* One round over all queries. `answer` returns the ids found. */
-template <typename Answer>
-void round_of(Point &point, const std::vector<std::vector<uint32_t>> &truth, Answer answer)
+/* One round over all queries. */
+void round_of(Engine &engine, uint32_t ef, const Data &data, Point &point)
 {
     size_t found = 0;
     uint64_t spent = 0;
     uint32_t ids[k];
-    for (size_t q = 0; q < query_count; q++) {
+    engine.set_ef(ef);
+    for (size_t q = 0; q < data.query_count; q++) {
         const uint64_t begin = med_now_ns();
-        const size_t count = answer(q, ids);
+        const size_t count = engine.search(data.query(q), ids);
         spent += med_now_ns() - begin;
         for (size_t i = 0; i < count; i++)
-            found += static_cast<size_t>(std::count(truth[q].begin(), truth[q].end(), ids[i]));
+            found +=
+                static_cast<size_t>(std::count(data.truth[q].begin(), data.truth[q].end(), ids[i]));
     }
-    point.recall = static_cast<double>(found) / static_cast<double>(query_count * k);
+    point.recall = static_cast<double>(found) / static_cast<double>(data.query_count * k);
     point.times.push_back(static_cast<double>(spent) / 1e9);
 }
 
-/* Queries per second at the wanted recall, between the two measured points around it. */
-double at_recall(const std::map<uint32_t, Point> &points)
+/* The efs just below and above the wanted recall: all that need measuring. */
+Points bracket(Engine &engine, const Data &data)
 {
-    const Point *below = nullptr;
-    for (const auto &[ef, point] : points) {
-        if (point.recall < recall_wanted) {
-            below = &point;
-            continue;
-        }
-        if (!below) return point.per_second();
-        const double part = (recall_wanted - below->recall) / (point.recall - below->recall);
-        return below->per_second() + part * (point.per_second() - below->per_second());
+    Points points;
+    for (const uint32_t ef : efs) {
+        round_of(engine, ef, data, points[ef]);
+        if (points[ef].recall >= recall_wanted) break;
     }
-    return 0; /* not reached */
+    while (points.size() > 2) points.erase(points.begin());
+    for (auto &[ef, point] : points) point.times.clear(); /* it was the warm-up */
+    return points;
+}
+
+/* Queries per second at the wanted recall, between the two points around it; 0: not reached. */
+double at_recall(const Points &points, size_t queries)
+{
+    const Point &above = points.rbegin()->second;
+    if (above.recall < recall_wanted) return 0;
+    const Point &below = points.begin()->second;
+    if (below.recall >= above.recall) return above.per_second(queries);
+    const double part =
+        std::max(0., (recall_wanted - below.recall) / (above.recall - below.recall));
+    return below.per_second(queries) +
+           part * (above.per_second(queries) - below.per_second(queries));
+}
+
+struct Row {
+    std::unique_ptr<Engine> engine;
+    Built built;
+    Points points;
+};
+
+void print_json(const Data &data, const std::vector<Row> &rows, unsigned threads)
+{
+    std::printf("{\"rows\":%zu,\"dim\":%u,\"queries\":%zu,\"recall\":%.2f,\"threads\":%u",
+        data.count, data.dim, data.query_count, recall_wanted, threads);
+    for (const Row &row : rows)
+        std::printf(",\"%s\":{\"queries_per_s\":%.0f,\"ef\":%u,\"recall\":%.4f,\"build_s\":%.2f,"
+                    "\"bytes_per_vector\":%.1f}",
+            row.engine->name(), at_recall(row.points, data.query_count), row.points.rbegin()->first,
+            row.points.rbegin()->second.recall, row.built.seconds, row.built.bytes_per_row);
+    std::printf("}\n");
+}
+
+void compare(const Data &data, const std::string &keep, unsigned threads)
+{
+    std::vector<Row> rows(3);
+    rows[0].engine = std::make_unique<Medicus>();
+    rows[1].engine = std::make_unique<Hnswlib>();
+    rows[2].engine = std::make_unique<Faiss>();
+    for (Row &row : rows) row.built = build_or_open(*row.engine, data, keep, threads);
+    for (Row &row : rows) row.points = bracket(*row.engine, data);
+    for (int r = 0; r < rounds; r++)
+        for (Row &row : rows)
+            for (auto &[ef, point] : row.points) round_of(*row.engine, ef, data, point);
+    std::printf(
+        "%zu vectors of %u dimensions, %zu queries, M = %u, %u threads to build\n\n"
+        "| | ef | recall@10 | queries/s | queries/s at %.2f | build s | bytes per vector |\n"
+        "|---|---|---|---|---|---|---|\n",
+        data.count, data.dim, data.query_count, m, threads, recall_wanted);
+    for (const Row &row : rows)
+        for (const auto &[ef, point] : row.points)
+            std::printf("| %s | %u | %.4f | %.0f | %.0f | %.1f | %.0f |\n", row.engine->name(), ef,
+                point.recall, point.per_second(data.query_count),
+                at_recall(row.points, data.query_count), row.built.seconds,
+                row.built.bytes_per_row);
+    print_json(data, rows, threads);
 }
 
 } // namespace
@@ -227,85 +493,33 @@ double at_recall(const std::map<uint32_t, Point> &points)
 int main(int argc, char **argv)
 {
     Data data;
-    unsigned threads = 1;
-    uint32_t m = 16;
-    if (argc > 2 && std::strcmp(argv[1], "--vectors") == 0) {
-        load_all(argv[2], data);
-    } else {
-        if (argc > 1) data.count = static_cast<uint32_t>(std::atoi(argv[1]));
-        if (argc > 2) data.dim = static_cast<uint32_t>(std::atoi(argv[2]));
-        if (argc > 3) threads = static_cast<unsigned>(std::atoi(argv[3]));
-        if (argc > 4) m = static_cast<uint32_t>(std::atoi(argv[4]));
+    int next;
+    if (argc >= 4 && std::strcmp(argv[1], "drawn") == 0) {
+        data.count = std::strtoul(argv[2], nullptr, 10);
+        data.dim = static_cast<uint32_t>(std::strtoul(argv[3], nullptr, 10));
         draw_all(data);
+        next = 4;
+    } else if (argc >= 5 && std::strcmp(argv[1], "files") == 0) {
+        data.dim = static_cast<uint32_t>(std::strtoul(argv[4], nullptr, 10));
+        data.rows = read_floats(argv[2], data.dim);
+        data.queries = read_floats(argv[3], data.dim);
+        data.count = data.rows.size() / data.dim;
+        data.query_count = data.queries.size() / data.dim;
+        next = 5;
+    } else {
+        die("usage: bench_dense drawn ROWS DIM [THREADS [KEEP]] | files VECTORS QUERIES DIM "
+            "[THREADS [KEEP]]");
     }
+    const unsigned threads =
+        argc > next ? static_cast<unsigned>(std::strtoul(argv[next], nullptr, 10)) : 1;
     char dir[] = "/tmp/medicus-bench-XXXXXX";
-    if (!mkdtemp(dir)) return 1;
-    Ours ours;
-    build_ours(data, dir, threads, m, ours);
-
-    const size_t before = allocated();
-    hnswlib::InnerProductSpace space(data.dim);
-    Peer peer(&space, data.count, m, 100);
-    const uint64_t begin = med_now_ns();
-    PeerBuild build = {&data, &peer};
-    peer.addPoint(data.rows.data(), 0);
-    if (med_parallel_for(threads, data.count, 64, add_to_peer, &build, nullptr) != MED_OK) return 1;
-    const double peer_build_s = static_cast<double>(med_now_ns() - begin) / 1e9;
-    const double peer_bytes =
-        static_cast<double>(allocated() - before) / static_cast<double>(data.count);
-
-    std::vector<std::vector<uint32_t>> truth(query_count);
-    struct med_hit hits[k];
-    size_t count;
-    const auto search = [&](size_t q, struct med_dense_params params) {
-        struct med_err err;
-        const struct med_filter all = {};
-        if (med_dense_search(ours.dense, &data.queries[q * data.dim], all, &params, k, hits, &count,
-                &err) != MED_OK)
-            die(err);
-    };
-    for (size_t q = 0; q < query_count; q++) {
-        search(q, {0, true});
-        for (size_t i = 0; i < count; i++) truth[q].push_back(hits[i].chunk);
-    }
-    std::map<uint32_t, Point> our_points, peer_points;
-    for (int r = 0; r < rounds; r++) {
-        for (const uint32_t ef : efs) {
-            round_of(our_points[ef], truth, [&](size_t q, uint32_t *ids) {
-                search(q, {ef, false});
-                for (size_t i = 0; i < count; i++) ids[i] = hits[i].chunk;
-                return count;
-            });
-            peer.setEf(ef);
-            round_of(peer_points[ef], truth, [&](size_t q, uint32_t *ids) {
-                auto found = peer.searchKnn(&data.queries[q * data.dim], k);
-                size_t n = 0;
-                for (; !found.empty(); found.pop())
-                    ids[n++] = static_cast<uint32_t>(found.top().second);
-                return n;
-            });
-        }
-    }
-    std::printf("%u vectors of %u dimensions, M = %u, %u threads to build\n", data.count, data.dim,
-        m, threads);
-    std::printf("%6s | %9s %9s | %9s %9s\n", "ef", "medicus", "q/s", "hnswlib", "q/s");
-    for (const uint32_t ef : efs)
-        std::printf("%6u | %9.4f %9.0f | %9.4f %9.0f\n", ef, our_points[ef].recall,
-            our_points[ef].per_second(), peer_points[ef].recall, peer_points[ef].per_second());
-    const double our_qps = at_recall(our_points), peer_qps = at_recall(peer_points);
-    std::printf("at recall %.2f: %.0f against %.0f queries/s, ratio %.2f\n", recall_wanted, our_qps,
-        peer_qps, our_qps / peer_qps);
-    std::printf("build: %.1f against %.1f s; bytes per vector: %.0f against %.0f, ratio %.2f\n",
-        ours.build_s, peer_build_s, ours.bytes_per_row, peer_bytes,
-        ours.bytes_per_row / peer_bytes);
-    std::printf("{\"rows\":%u,\"dim\":%u,\"recall\":%.2f,\"qps\":%.0f,\"peer_qps\":%.0f,"
-                "\"build_s\":%.2f,\"peer_build_s\":%.2f,\"bytes\":%.1f,\"peer_bytes\":%.1f}\n",
-        data.count, data.dim, recall_wanted, our_qps, peer_qps, ours.build_s, peer_build_s,
-        ours.bytes_per_row, peer_bytes);
-    med_dense_free(&ours.dense);
-    med_map_close(&ours.vectors);
-    med_map_close(&ours.graph);
+    const bool kept = argc > next + 1;
+    if (!kept && !mkdtemp(dir)) die("no temporary folder");
+    const std::string keep = kept ? argv[next + 1] : dir;
     struct med_err err;
-    if (med_fs_remove_tree(med_fs_posix(), dir, &err) != MED_OK) die(err);
+    must(med_fs_mkdir_all(med_fs_posix(), keep.c_str(), &err), err);
+    find_truth(data, keep, threads);
+    compare(data, keep, threads);
+    if (!kept) must(med_fs_remove_tree(med_fs_posix(), dir, &err), err);
     return 0;
 }
