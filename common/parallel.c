@@ -11,10 +11,15 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define THREADS_MAX 1024u
 #define CPU_SET_MAX 16384
-#define LOOKS_MAX 2000u /* some tens of microseconds before a thread sleeps */
+#define BACKGROUND_NICE 10
+#define IOPRIO_WHO_PROCESS 1
+#define IOPRIO_IDLE (3 << 13) /* IOPRIO_CLASS_IDLE of linux/ioprio.h */
+#define LOOKS_MAX 2000u       /* some tens of microseconds before a thread sleeps */
 
 struct loop {
     uint64_t count;
@@ -259,4 +264,10 @@ unsigned med_cpu_count(void)
     unsigned count = affinity_count();
     unsigned quota = cgroup_quota();
     return quota > 0 && quota < count ? quota : count;
+}
+
+void med_step_back(void)
+{
+    (void)!nice(BACKGROUND_NICE);
+    (void)!syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 }

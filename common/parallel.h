@@ -27,3 +27,8 @@ enum med_code med_team_for(struct med_team *team, uint64_t count, uint64_t grain
 void med_team_free(struct med_team **team);
 
 unsigned med_cpu_count(void); /* processors this process may use (affinity and cgroup respected) */
+
+/* Gives the calling thread, and those that it starts, the lowest priorities that still make
+ * progress on a busy machine: of the processors, and of the disk. Where that is not allowed nothing
+ * changes. */
+void med_step_back(void);

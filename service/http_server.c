@@ -47,8 +47,6 @@
 #define FRESH_GRACE_MS 250    /* at a stop, for connections that have not said anything yet */
 #define LOOK_FOR_ENDS_EVERY 5 /* turns of the reaper */
 #define PATIENCE_BYTES MED_MIB
-/* Reading, refusing and sending must not wait until a search has used up its share of a core. */
-#define WORKER_NICE 4
 #define REAPED UINT64_MAX
 
 struct io_thread {
@@ -643,7 +641,6 @@ static enum med_code start(struct http_server *s, struct med_err *err)
     struct worker_pool_options pool = {.threads = s->options.workers,
         .depth = s->options.queue_depth,
         .wait_ns = s->options.queue_ms * 1000000,
-        .nice = WORKER_NICE,
         .ctx = s,
         .state_new = worker_state_new,
         .state_free = worker_state_free,

@@ -1,20 +1,17 @@
 #include "service/progress_bar.h"
 
 #include "common/clock.h"
+#include "common/parallel.h"
 #include "service/stop.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DRAW_EVERY_NS 100000000ull
 #define TELL_EVERY_NS 200000000ull
-#define BACKGROUND_NICE 10
-#define IOPRIO_WHO_PROCESS 1
-#define IOPRIO_IDLE (3 << 13) /* IOPRIO_CLASS_IDLE of linux/ioprio.h */
 #define BAR_WIDTH 24
 
 static void time_left(char *out, size_t size, double seconds)
@@ -148,21 +145,13 @@ void progress_bar_init(struct progress_bar *bar, bool quiet)
     bar->line.pid = (long)getpid();
 }
 
-/* The lowest priorities that still make progress on a busy machine. What is not allowed is no
- * reason to refuse the work. */
-static void step_back(void)
-{
-    (void)!nice(BACKGROUND_NICE);
-    (void)!syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
-}
-
 void progress_bar_begin(
     struct progress_bar *bar, const struct options *options, const char *command, bool builds)
 {
     progress_bar_init(bar, options->quiet);
     snprintf(bar->line.command, sizeof bar->line.command, "%s", command);
     stop_on_signals();
-    if (options->background) step_back();
+    if (options->background) med_step_back();
     if (options->progress_fd) {
         bar->fd = (int)options->progress_fd;
         int flags = fcntl(bar->fd, F_GETFL);

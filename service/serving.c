@@ -5,6 +5,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/parallel.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -226,6 +227,8 @@ static void look(struct serving *s)
 static void *poller_main(void *arg)
 {
     struct serving *s = arg;
+    /* A new generation is read from its first byte to its last: searches go first. */
+    med_step_back();
     pthread_mutex_lock(&s->mutex);
     while (!s->stopping) {
         struct timespec until;

@@ -5,7 +5,6 @@
 #include "service/admission.h"
 
 #include <pthread.h>
-#include <unistd.h>
 
 struct worker {
     struct worker_pool *pool;
@@ -29,8 +28,6 @@ static void *worker_main(void *arg)
 {
     struct worker *self = arg;
     struct worker_pool *p = self->pool;
-    /* On Linux of this thread alone. Failing, it is a preference that is not granted. */
-    if (p->options.nice) (void)!nice(p->options.nice);
     pthread_mutex_lock(&p->mutex);
     for (;;) {
         while (p->count == 0 && !p->stopping) pthread_cond_wait(&p->filled, &p->mutex);

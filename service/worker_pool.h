@@ -14,7 +14,6 @@ struct worker_pool_options {
     unsigned threads;
     size_t depth;
     uint64_t wait_ns; /* how long a job may wait in overload */
-    int nice;         /* of the threads, beside the others of the process */
     void *ctx;
     enum med_code (*state_new)(void *ctx, void **ret_state, struct med_err *err);
     void (*state_free)(void *ctx, void *state);
