@@ -227,7 +227,8 @@ static enum med_code on_end(void *ctx, struct med_str name, struct med_err *err)
     return code;
 }
 
-static enum med_code on_record(void *ctx, const struct med_xml_record *record, struct med_err *err)
+static enum med_code on_record(
+    void *ctx, const struct med_source_record *record, struct med_err *err)
 {
     struct xml_state *x = ctx;
     enum med_code code = open_record(x->reader, &x->record, err);
@@ -260,8 +261,7 @@ enum med_code vocabulary_xml(
     static const struct med_xml_record_kind kinds[] = {{"DescriptorRecord", false}};
     struct xml_state x = {.reader = reader};
     struct med_xml_handler handler = {.start = on_start, .end = on_end, .text = on_text, .ctx = &x};
-    struct med_xml_records_handler records = {
-        .record = on_record, .skipped = on_skipped, .ctx = &x};
+    struct med_record_sink records = {.record = on_record, .skipped = on_skipped, .ctx = &x};
     med_buf_init(&x.text, SCRATCH_BYTES_MAX);
     enum med_code code = med_xml_new(&handler, &x.xml, err);
     if (!code) code = med_xml_records(in, kinds, 1, &records, err);

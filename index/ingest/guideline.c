@@ -22,7 +22,7 @@
 #define READ_BYTES ((size_t)64 << 10)
 
 struct parser {
-    const struct med_input *in;
+    struct med_str file_name;
     struct med_guideline g;
     struct med_front front;
     struct med_doc doc;
@@ -148,7 +148,7 @@ static enum med_code set_identity(struct parser *p, struct med_err *err)
     struct med_str given = front_str(p, SLUG), slug;
     if (med_str_starts(given, MED_STR("guideline:"))) given = med_str_sub(given, 10, given.len);
     slug = slug_of(p, given);
-    if (slug.len == 0) slug = slug_of(p, without_extension(p->in->name));
+    if (slug.len == 0) slug = slug_of(p, without_extension(p->file_name));
     if (slug.len == 0) slug = slug_of(p, p->doc.title);
     if (slug.len == 0)
         return med_fail(
@@ -339,37 +339,68 @@ static enum med_code make_document(
     return p->code;
 }
 
-enum med_code med_parse_guideline(const struct med_input *in, enum med_format format,
-    const struct med_doc_sink *sink, struct med_err *err)
+static enum med_code split(
+    const struct med_input *in, const struct med_record_sink *sink, struct med_err *err)
 {
     struct med_buf text;
     struct med_err why = {0};
-    struct parser *p = med_calloc(1, sizeof *p);
-    if (!p) return med_fail(err, MED_E_NOMEM, "out of memory for a guideline");
-    p->in = in;
     med_buf_init(&text, MED_DOC_TEXT_BYTES_MAX);
+    enum med_code code = read_all(in, &text, &why);
+    const struct med_source_record whole = {.bytes = med_buf_str(&text), .line = 1};
+    if (code == MED_OK) {
+        code = sink->record(sink->ctx, &whole, err);
+    } else if (code == MED_E_LIMIT) {
+        code = sink->skipped(sink->ctx, 0, 1, why.text, err);
+    } else if (err) {
+        *err = why;
+    }
+    med_buf_free(&text);
+    return code;
+}
+
+static enum med_code parse_record(void *parser, const struct med_origin *origin,
+    const struct med_source_record *record, const struct med_doc_sink *sink, struct med_err *err)
+{
+    struct parser *p = parser;
+    struct med_err why = {0};
+    *p = (struct parser){.file_name = origin->name, .g.arena = p->g.arena};
+    med_arena_reset(p->g.arena);
     med_buf_init(&p->scratch, 2 * MED_DOC_TEXT_BYTES_MAX);
     med_flow_init(&p->g.flow);
     med_flow_init(&p->g.aux);
-    enum med_code code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &p->g.arena, &why);
-    if (code == MED_OK) code = read_all(in, &text, &why);
-    bool readable = code == MED_OK || code == MED_E_LIMIT;
-    if (code == MED_OK) {
-        med_flow_begin(&p->g.flow, p->g.arena);
-        med_flow_begin(&p->g.aux, p->g.arena);
-        code = make_document(p, format, med_buf_str(&text), &why);
-    }
+    med_flow_begin(&p->g.flow, p->g.arena);
+    med_flow_begin(&p->g.aux, p->g.arena);
+    enum med_code code = make_document(p, origin->format, record->bytes, &why);
     if (code == MED_OK)
         code = sink->document(sink->ctx, &p->doc, err);
-    else if (readable && (code == MED_E_INVALID || code == MED_E_LIMIT))
-        code = sink->skipped(sink->ctx, 0, 1, why.text, err);
+    else if (code == MED_E_INVALID || code == MED_E_LIMIT)
+        code = sink->skipped(sink->ctx, record->offset, record->line, why.text, err);
     else if (err)
         *err = why;
     med_flow_free(&p->g.flow);
     med_flow_free(&p->g.aux);
-    med_arena_free(&p->g.arena);
     med_buf_free(&p->scratch);
-    med_buf_free(&text);
-    med_free(p);
     return code;
 }
+
+static void close_parser(void *parser)
+{
+    struct parser *p = parser;
+    med_arena_free(&p->g.arena);
+    med_free(p);
+}
+
+static enum med_code open_parser(void **ret_parser, struct med_err *err)
+{
+    struct parser *p = med_calloc(1, sizeof *p);
+    if (!p) return med_fail(err, MED_E_NOMEM, "out of memory for a guideline");
+    enum med_code code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &p->g.arena, err);
+    if (code == MED_OK)
+        *ret_parser = p;
+    else
+        close_parser(p);
+    return code;
+}
+
+const struct med_parser_kind med_parser_guideline = {
+    split, open_parser, parse_record, close_parser};

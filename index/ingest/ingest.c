@@ -213,17 +213,7 @@ static enum med_code metered_read(
 static enum med_code parse(struct run *run, const struct med_input *in, struct med_err *err)
 {
     const struct med_doc_sink sink = {on_document, on_deletion, on_skipped, run};
-    switch (run->format) {
-    case MED_FORMAT_PUBMED_XML: return med_parse_pubmed(in, &sink, err);
-    case MED_FORMAT_JATS: return med_parse_jats(in, &sink, err);
-    case MED_FORMAT_JSONL: return med_parse_jsonl(in, &sink, err);
-    case MED_FORMAT_MARKDOWN:
-    case MED_FORMAT_HTML:
-    case MED_FORMAT_TEXT: return med_parse_guideline(in, run->format, &sink, err);
-    case MED_FORMAT_UNKNOWN: break;
-    }
-    assert(!"a format without a parser");
-    return MED_E_INTERNAL;
+    return med_parse(in, run->format, &sink, err);
 }
 
 /* One file or member, by its content. Anything but MED_OK without `fatal` concerns this file only.

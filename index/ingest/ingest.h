@@ -44,15 +44,9 @@ struct med_input {
                           else 0 */
 };
 
-/* One parser per format, each streaming, each in a file of its own (pubmed.c, jats.c, jsonl.c,
- * guideline.c). */
-enum med_code med_parse_pubmed(
-    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
-enum med_code med_parse_jats(
-    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
-enum med_code med_parse_jsonl(
-    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
-enum med_code med_parse_guideline(const struct med_input *in, enum med_format format,
+/* Reads `in`, which is of that format (not MED_FORMAT_UNKNOWN), to its end, in the calling thread.
+ * Each format is in a file of its own behind parser.h (pubmed.c, jats.c, jsonl.c, guideline.c). */
+enum med_code med_parse(const struct med_input *in, enum med_format format,
     const struct med_doc_sink *sink, struct med_err *err) MED_CHECK;
 
 /* Decides from the first bytes (decompressed, at least the first 64 KiB or all). */

@@ -15,8 +15,6 @@
 #define LIST_MAX 1000
 
 struct jats {
-    const struct med_input *in;
-    const struct med_doc_sink *sink;
     struct med_xml *xml;
     struct med_arena *arena;
     struct med_tree tree;
@@ -24,7 +22,6 @@ struct jats {
     struct med_doc doc;
     size_t author_cap, type_cap, keyword_cap, link_cap;
     bool starved; /* a small allocation failed: the document is not complete */
-    bool pushed;  /* errors from here on are the sink's */
 };
 
 static enum med_code no_memory(struct jats *j, struct med_err *err)
@@ -610,7 +607,7 @@ static enum med_code make_document(struct jats *j, struct med_err *err)
     return MED_OK;
 }
 
-static void reset(struct jats *j)
+static void reset(struct jats *j, uint64_t sequence)
 {
     struct med_doc old = j->doc;
     j->doc = (struct med_doc){.source = MED_SOURCE_PMC,
@@ -618,53 +615,39 @@ static void reset(struct jats *j)
         .publication_types = old.publication_types,
         .keywords = old.keywords,
         .links = old.links,
-        .precedence = {.sequence = j->in->sequence}};
-    j->pushed = j->starved = false;
+        .precedence = {.sequence = sequence}};
+    j->starved = false;
     med_arena_reset(j->arena);
     med_jats_text_begin(&j->text, j->arena);
 }
 
-static enum med_code on_record(void *ctx, const struct med_xml_record *record, struct med_err *err)
+static enum med_code parse_record(void *parser, const struct med_origin *origin,
+    const struct med_source_record *record, const struct med_doc_sink *sink, struct med_err *err)
 {
-    struct jats *j = ctx;
+    struct jats *j = parser;
     struct med_err why = {0};
-    reset(j);
+    reset(j, origin->sequence);
     enum med_code code = med_tree_begin(&j->tree, j->arena, MED_JATS_IGNORED, &why);
     med_xml_set_line(j->xml, record->line);
     if (code == MED_OK) code = med_xml_parse(j->xml, record->bytes, &why);
     if (code == MED_OK) code = make_document(j, &why);
-    if (code == MED_OK) {
-        j->pushed = true;
-        code = j->sink->document(j->sink->ctx, &j->doc, &why);
-    }
-    if (code == MED_OK) return MED_OK;
-    if (!j->pushed && (code == MED_E_INVALID || code == MED_E_LIMIT))
-        return j->sink->skipped(j->sink->ctx, record->offset, record->line, why.text, err);
+    if (code == MED_OK) return sink->document(sink->ctx, &j->doc, err);
+    if (code == MED_E_INVALID || code == MED_E_LIMIT)
+        return sink->skipped(sink->ctx, record->offset, record->line, why.text, err);
     if (err) *err = why;
     return code;
 }
 
-static enum med_code on_skipped(
-    void *ctx, uint64_t offset, uint64_t line_number, const char *reason, struct med_err *err)
-{
-    struct jats *j = ctx;
-    return j->sink->skipped(j->sink->ctx, offset, line_number, reason, err);
-}
-
-enum med_code med_parse_jats(
-    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err)
+static enum med_code split(
+    const struct med_input *in, const struct med_record_sink *sink, struct med_err *err)
 {
     static const struct med_xml_record_kind KINDS[] = {{"article", false}};
-    struct jats *j = med_calloc(1, sizeof *j);
-    if (!j) return med_fail(err, MED_E_NOMEM, "out of memory for an article");
-    j->in = in;
-    j->sink = sink;
-    med_jats_text_init(&j->text);
-    const struct med_xml_handler handler = med_tree_handler(&j->tree);
-    const struct med_xml_records_handler records = {on_record, on_skipped, j};
-    enum med_code code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &j->arena, err);
-    if (code == MED_OK) code = med_xml_new(&handler, &j->xml, err);
-    if (code == MED_OK) code = med_xml_records(in, KINDS, 1, &records, err);
+    return med_xml_records(in, KINDS, 1, sink, err);
+}
+
+static void close_parser(void *parser)
+{
+    struct jats *j = parser;
     med_xml_free(&j->xml);
     med_arena_free(&j->arena);
     med_jats_text_free(&j->text);
@@ -673,5 +656,21 @@ enum med_code med_parse_jats(
     med_free(j->doc.keywords);
     med_free(j->doc.links);
     med_free(j);
+}
+
+static enum med_code open_parser(void **ret_parser, struct med_err *err)
+{
+    struct jats *j = med_calloc(1, sizeof *j);
+    if (!j) return med_fail(err, MED_E_NOMEM, "out of memory for an article");
+    med_jats_text_init(&j->text);
+    const struct med_xml_handler handler = med_tree_handler(&j->tree);
+    enum med_code code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &j->arena, err);
+    if (code == MED_OK) code = med_xml_new(&handler, &j->xml, err);
+    if (code == MED_OK)
+        *ret_parser = j;
+    else
+        close_parser(j);
     return code;
 }
+
+const struct med_parser_kind med_parser_jats = {split, open_parser, parse_record, close_parser};

@@ -6,15 +6,13 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "common/unicode.h"
-#include "index/ingest/ingest.h"
+#include "index/ingest/parser.h"
 
 #define READ_BYTES ((size_t)256 << 10)
 
 struct jsonl {
-    const struct med_doc_sink *sink;
-    struct med_arena *arena;
+    const struct med_record_sink *sink;
     struct med_buf line; /* the part of the line that came with earlier reads */
-    struct med_buf scratch;
     uint64_t line_offset;
     uint64_t line_number; /* from 1 */
     bool too_long;        /* the rest of this line is dropped */
@@ -28,22 +26,9 @@ static enum med_code skip(struct jsonl *j, const char *reason, struct med_err *e
 static enum med_code take_line(struct jsonl *j, struct med_str line, struct med_err *err)
 {
     if (line.len > MED_LINE_BYTES_MAX) return skip(j, "the line is too long", err);
-    if (j->line_number == 1 && med_str_starts(line, MED_STR("\xef\xbb\xbf"))) {
-        line = med_str_sub(line, 3, line.len);
-    }
-    line = med_str_trim(line);
-    if (line.len == 0) return MED_OK;
-    if (!med_utf8_valid(line.ptr, line.len)) {
-        return skip(j, "the line has bytes that are not UTF-8", err);
-    }
-    struct med_doc *doc;
-    struct med_err why;
-    med_arena_reset(j->arena);
-    enum med_code code = med_doc_from_json(line, j->arena, &j->scratch, &doc, &why);
-    if (code == MED_OK) return j->sink->document(j->sink->ctx, doc, err);
-    if (code == MED_E_INVALID || code == MED_E_LIMIT) return skip(j, why.text, err);
-    if (err) *err = why;
-    return code;
+    const struct med_source_record record = {
+        .bytes = line, .offset = j->line_offset, .line = j->line_number};
+    return line.len > 0 ? j->sink->record(j->sink->ctx, &record, err) : MED_OK;
 }
 
 /* A line has ended: `tail` is the part of it in the current read. */
@@ -103,20 +88,70 @@ static enum med_code read_lines(
     return j->line.len > 0 || j->too_long ? end_line(j, (struct med_str){0}, err) : MED_OK;
 }
 
-enum med_code med_parse_jsonl(
-    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err)
+static enum med_code split(
+    const struct med_input *in, const struct med_record_sink *sink, struct med_err *err)
 {
     struct jsonl j = {.sink = sink};
     med_buf_init(&j.line, MED_LINE_BYTES_MAX + 1);
-    med_buf_init(&j.scratch, 2 * MED_LINE_BYTES_MAX);
     char *block = med_malloc(READ_BYTES);
-    enum med_code code = MED_OK;
-    if (!block) code = med_fail(err, MED_E_NOMEM, "out of memory for reading");
-    if (code == MED_OK) code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &j.arena, err);
-    if (code == MED_OK) code = read_lines(&j, in, block, err);
-    med_arena_free(&j.arena);
+    if (!block) return med_fail(err, MED_E_NOMEM, "out of memory for reading");
+    enum med_code code = read_lines(&j, in, block, err);
     med_buf_free(&j.line);
-    med_buf_free(&j.scratch);
     med_free(block);
     return code;
 }
+
+/* ---- one line ---- */
+
+struct parser {
+    struct med_arena *arena;
+    struct med_buf scratch;
+};
+
+static enum med_code parse_record(void *parser, const struct med_origin *origin,
+    const struct med_source_record *record, const struct med_doc_sink *sink, struct med_err *err)
+{
+    (void)origin;
+    struct parser *p = parser;
+    struct med_str line = record->bytes;
+    if (record->line == 1 && med_str_starts(line, MED_STR("\xef\xbb\xbf"))) {
+        line = med_str_sub(line, 3, line.len);
+    }
+    line = med_str_trim(line);
+    if (line.len == 0) return MED_OK;
+    struct med_doc *doc;
+    struct med_err why;
+    enum med_code code = MED_OK;
+    med_arena_reset(p->arena);
+    if (!med_utf8_valid(line.ptr, line.len))
+        code = med_fail(&why, MED_E_INVALID, "the line has bytes that are not UTF-8");
+    if (code == MED_OK) code = med_doc_from_json(line, p->arena, &p->scratch, &doc, &why);
+    if (code == MED_OK) return sink->document(sink->ctx, doc, err);
+    if (code == MED_E_INVALID || code == MED_E_LIMIT)
+        return sink->skipped(sink->ctx, record->offset, record->line, why.text, err);
+    if (err) *err = why;
+    return code;
+}
+
+static void close_parser(void *parser)
+{
+    struct parser *p = parser;
+    med_arena_free(&p->arena);
+    med_buf_free(&p->scratch);
+    med_free(p);
+}
+
+static enum med_code open_parser(void **ret_parser, struct med_err *err)
+{
+    struct parser *p = med_calloc(1, sizeof *p);
+    if (!p) return med_fail(err, MED_E_NOMEM, "out of memory for JSON Lines");
+    med_buf_init(&p->scratch, 2 * MED_LINE_BYTES_MAX);
+    enum med_code code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &p->arena, err);
+    if (code == MED_OK)
+        *ret_parser = p;
+    else
+        close_parser(p);
+    return code;
+}
+
+const struct med_parser_kind med_parser_jsonl = {split, open_parser, parse_record, close_parser};

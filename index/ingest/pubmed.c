@@ -23,8 +23,7 @@ struct raw_date {
 
 /* What one record is made in. `doc` points into it. */
 struct pubmed {
-    const struct med_input *in;
-    const struct med_doc_sink *sink;
+    const struct med_doc_sink *sink; /* of the record at hand */
     struct med_xml *xml;
     struct med_arena *arena;
     struct med_buf text, scratch;
@@ -77,7 +76,7 @@ static enum med_code no_memory(struct med_err *err)
                   &(p)->doc.list[(p)->doc.count++])                                                \
             : NULL)
 
-static void reset(struct pubmed *p)
+static void reset(struct pubmed *p, uint64_t sequence)
 {
     struct med_doc old = p->doc;
     p->doc = (struct med_doc){.source = MED_SOURCE_PUBMED,
@@ -88,7 +87,7 @@ static void reset(struct pubmed *p)
         .keywords = old.keywords,
         .chemicals = old.chemicals,
         .links = old.links,
-        .precedence = {.sequence = p->in->sequence}};
+        .precedence = {.sequence = sequence}};
     p->book_title = p->medline_ta = p->start_page = p->end_page = (struct med_str){0};
     p->other_pmcid = p->article_id_doi = (struct med_str){0};
     p->pub_date = p->article_date = p->contribution_date = p->revised = (struct raw_date){0};
@@ -626,11 +625,13 @@ static enum med_code push_document(struct pubmed *p, struct med_err *err)
     return code;
 }
 
-static enum med_code on_record(void *ctx, const struct med_xml_record *record, struct med_err *err)
+static enum med_code parse_record(void *parser, const struct med_origin *origin,
+    const struct med_source_record *record, const struct med_doc_sink *sink, struct med_err *err)
 {
-    struct pubmed *p = ctx;
+    struct pubmed *p = parser;
     struct med_err why;
-    reset(p);
+    reset(p, origin->sequence);
+    p->sink = sink;
     p->pushed = false;
     med_xml_set_line(p->xml, record->line);
     enum med_code code = med_xml_parse(p->xml, record->bytes, &why);
@@ -645,38 +646,24 @@ static enum med_code on_record(void *ctx, const struct med_xml_record *record, s
     }
     if (code == MED_OK) return MED_OK;
     if (!p->pushed && (code == MED_E_INVALID || code == MED_E_LIMIT)) {
-        return p->sink->skipped(p->sink->ctx, record->offset, record->line, why.text, err);
+        return sink->skipped(sink->ctx, record->offset, record->line, why.text, err);
     }
     if (err) *err = why;
     return code;
 }
 
-static enum med_code on_skipped(
-    void *ctx, uint64_t offset, uint64_t line, const char *reason, struct med_err *err)
-{
-    struct pubmed *p = ctx;
-    return p->sink->skipped(p->sink->ctx, offset, line, reason, err);
-}
-
-enum med_code med_parse_pubmed(
-    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err)
+static enum med_code split(
+    const struct med_input *in, const struct med_record_sink *sink, struct med_err *err)
 {
     static const struct med_xml_record_kind kinds[] = {{"PubmedArticle", false},
         {"MedlineCitation", true}, {"PubmedBookArticle", false}, {"BookDocument", true},
         {"DeleteCitation", false}, {"DeleteDocument", false}};
-    struct pubmed *p = med_calloc(1, sizeof *p);
-    if (!p) return no_memory(err);
-    p->in = in;
-    p->sink = sink;
-    med_buf_init(&p->text, MED_DOC_TEXT_BYTES_MAX);
-    med_buf_init(&p->scratch, 2 * MED_DOC_TEXT_BYTES_MAX);
-    const struct med_xml_handler handler = {on_start, on_end, on_text, p};
-    const struct med_xml_records_handler records = {on_record, on_skipped, p};
-    enum med_code code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &p->arena, err);
-    if (code == MED_OK) code = med_xml_new(&handler, &p->xml, err);
-    if (code == MED_OK) {
-        code = med_xml_records(in, kinds, sizeof kinds / sizeof *kinds, &records, err);
-    }
+    return med_xml_records(in, kinds, sizeof kinds / sizeof *kinds, sink, err);
+}
+
+static void close_parser(void *parser)
+{
+    struct pubmed *p = parser;
     med_xml_free(&p->xml);
     med_arena_free(&p->arena);
     med_buf_free(&p->text);
@@ -690,5 +677,22 @@ enum med_code med_parse_pubmed(
     med_free(p->doc.links);
     med_free(p->deleted);
     med_free(p);
+}
+
+static enum med_code open_parser(void **ret_parser, struct med_err *err)
+{
+    struct pubmed *p = med_calloc(1, sizeof *p);
+    if (!p) return no_memory(err);
+    med_buf_init(&p->text, MED_DOC_TEXT_BYTES_MAX);
+    med_buf_init(&p->scratch, 2 * MED_DOC_TEXT_BYTES_MAX);
+    const struct med_xml_handler handler = {on_start, on_end, on_text, p};
+    enum med_code code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &p->arena, err);
+    if (code == MED_OK) code = med_xml_new(&handler, &p->xml, err);
+    if (code == MED_OK)
+        *ret_parser = p;
+    else
+        close_parser(p);
     return code;
 }
+
+const struct med_parser_kind med_parser_pubmed = {split, open_parser, parse_record, close_parser};

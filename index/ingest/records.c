@@ -37,7 +37,7 @@ struct splitter {
     struct med_utf8_input *in;
     const struct med_xml_record_kind *kinds;
     size_t kind_count;
-    const struct med_xml_records_handler *handler;
+    const struct med_record_sink *sink;
     struct med_err *err;
 
     char *window;
@@ -155,7 +155,7 @@ static enum med_code find_closer(
 static enum med_code report(struct splitter *s, uint64_t offset, const char *reason)
 {
     if (offset >= s->base) count_lines(s, offset);
-    return s->handler->skipped(s->handler->ctx, offset, s->line, reason, s->err);
+    return s->sink->skipped(s->sink->ctx, offset, s->line, reason, s->err);
 }
 
 /* The open record ends without its end tag. */
@@ -170,7 +170,7 @@ static enum med_code give_up(struct splitter *s, const char *why)
 
 static enum med_code hand_out(struct splitter *s, uint64_t behind)
 {
-    struct med_xml_record record = {.name = med_str_of(s->open->name),
+    struct med_source_record record = {.name = med_str_of(s->open->name),
         .bytes = {.ptr = at(s, s->open_at), .len = (size_t)(behind - s->open_at)},
         .offset = s->open_at};
     s->open = NULL;
@@ -180,7 +180,7 @@ static enum med_code hand_out(struct splitter *s, uint64_t behind)
     }
     count_lines(s, record.offset);
     record.line = s->line;
-    return s->handler->record(s->handler->ctx, &record, s->err);
+    return s->sink->record(s->sink->ctx, &record, s->err);
 }
 
 static bool is_name_end(char c)
@@ -385,10 +385,10 @@ static enum med_code scan(struct splitter *s)
 }
 
 enum med_code med_xml_records(const struct med_input *in, const struct med_xml_record_kind *kinds,
-    size_t kind_count, const struct med_xml_records_handler *handler, struct med_err *err)
+    size_t kind_count, const struct med_record_sink *sink, struct med_err *err)
 {
     struct splitter s = {
-        .kinds = kinds, .kind_count = kind_count, .handler = handler, .err = err, .line = 1};
+        .kinds = kinds, .kind_count = kind_count, .sink = sink, .err = err, .line = 1};
     enum med_code code = med_utf8_input_open(in, &s.in, err);
     if (code != MED_OK) return code;
     bool got;

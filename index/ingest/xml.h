@@ -14,7 +14,7 @@
 #pragma once
 
 #include "common/limits.h"
-#include "index/ingest/ingest.h"
+#include "index/ingest/parser.h"
 
 #define MED_XML_RECORD_BYTES_MAX (64 * MED_MIB) /* one record is held in memory */
 
@@ -75,25 +75,6 @@ struct med_xml_record_kind {
     bool inner;
 };
 
-struct med_xml_record {
-    struct med_str name;  /* of its element */
-    struct med_str bytes; /* from its '<' to the '>' of its end tag; valid UTF-8 */
-    uint64_t offset;      /* of its first byte in the (decompressed, converted) input */
-    uint64_t line;        /* from 1 */
-};
-
-struct med_xml_records_handler {
-    /* A code other than MED_OK stops the reading and is passed up; a malformed record is the
-     * callee's to report. */
-    enum med_code (*record)(void *ctx, const struct med_xml_record *record, struct med_err *err);
-    /* Broken, too long or truncated records, a file that ends early: same shape as
-     * med_doc_sink.skipped. */
-    enum med_code (*skipped)(
-        void *ctx, uint64_t offset, uint64_t line, const char *reason, struct med_err *err);
-    void *ctx;
-};
-
 /* Reads `in` to its end. */
 enum med_code med_xml_records(const struct med_input *in, const struct med_xml_record_kind *kinds,
-    size_t kind_count, const struct med_xml_records_handler *handler,
-    struct med_err *err) MED_CHECK;
+    size_t kind_count, const struct med_record_sink *sink, struct med_err *err) MED_CHECK;

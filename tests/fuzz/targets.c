@@ -154,16 +154,8 @@ static void parse(enum med_format format, struct med_str bytes, struct fuzz_pool
     struct med_input in = input_of(&b, bytes);
     const struct med_doc_sink sink = {on_document, on_deletion, on_skipped, &found};
     struct med_err err = {0};
-    enum med_code code = MED_E_INTERNAL;
-    switch (format) {
-    case MED_FORMAT_PUBMED_XML: code = med_parse_pubmed(&in, &sink, &err); break;
-    case MED_FORMAT_JATS: code = med_parse_jats(&in, &sink, &err); break;
-    case MED_FORMAT_JSONL: code = med_parse_jsonl(&in, &sink, &err); break;
-    case MED_FORMAT_MARKDOWN:
-    case MED_FORMAT_HTML:
-    case MED_FORMAT_TEXT: code = med_parse_guideline(&in, format, &sink, &err); break;
-    case MED_FORMAT_UNKNOWN: return;
-    }
+    if (format == MED_FORMAT_UNKNOWN) return;
+    enum med_code code = med_parse(&in, format, &sink, &err);
     fuzz_require(code != MED_E_INTERNAL && code != MED_E_CORRUPT);
     fuzz_require(code == MED_OK || err.text[0]);
 }

@@ -113,10 +113,7 @@ static inline enum med_code bytes_read(
     return MED_OK;
 }
 
-typedef enum med_code (*parse_fn)(
-    const struct med_input *in, const struct med_doc_sink *sink, struct med_err *err);
-
-static inline struct kept *parse_bytes(parse_fn parse, struct med_str bytes, size_t step)
+static inline struct kept *parse_bytes(enum med_format format, struct med_str bytes, size_t step)
 {
     struct kept *kept = kept_new();
     struct med_doc_sink sink = kept_sink(kept);
@@ -124,7 +121,7 @@ static inline struct kept *parse_bytes(parse_fn parse, struct med_str bytes, siz
     struct med_input in = {
         .read = bytes_read, .ctx = &b, .name = MED_STR("test"), .sequence = 202401220};
     struct med_err err = {0};
-    enum med_code code = parse(&in, &sink, &err);
+    enum med_code code = med_parse(&in, format, &sink, &err);
     if (code != MED_OK) print_error("%s\n", err.text);
     assert_int_equal(code, MED_OK);
     return kept;

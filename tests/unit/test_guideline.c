@@ -18,7 +18,7 @@ static struct kept *parse_named(const char *name, enum med_format format, struct
     struct bytes_input b = {.bytes = bytes, .step = 100};
     struct med_input in = {.read = bytes_read, .ctx = &b, .name = med_str_of(name)};
     struct med_err err = {0};
-    enum med_code code = med_parse_guideline(&in, format, &sink, &err);
+    enum med_code code = med_parse(&in, format, &sink, &err);
     if (code != MED_OK) print_error("%s\n", err.text);
     assert_int_equal(code, MED_OK);
     assert_int_equal(kept->doc_count + kept->skip_count, 1);
@@ -360,7 +360,7 @@ static void running_out_of_memory_is_an_error_at_every_allocation(void **state)
                 .document = ignore_document, .skipped = refuse_skip, .ctx = &whole};
             struct med_err err = {0};
             med_mem_fail_after(n);
-            code = med_parse_guideline(&in, format, &sink, &err);
+            code = med_parse(&in, format, &sink, &err);
             med_mem_fail_after(0);
             if (code != MED_OK && code != MED_E_NOMEM) print_error("%s\n", err.text);
             assert_true(code == MED_OK || code == MED_E_NOMEM);

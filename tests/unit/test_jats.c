@@ -12,14 +12,14 @@ static struct kept *parse_file(const char *path, size_t step)
     struct med_buf buf;
     med_buf_init(&buf, MED_MIB);
     assert_int_equal(med_read_file(path, &buf, NULL), MED_OK);
-    struct kept *kept = parse_bytes(med_parse_jats, med_buf_str(&buf), step);
+    struct kept *kept = parse_bytes(MED_FORMAT_JATS, med_buf_str(&buf), step);
     med_buf_free(&buf);
     return kept;
 }
 
 static struct kept *parse_text(const char *text)
 {
-    return parse_bytes(med_parse_jats, med_str_of(text), 0);
+    return parse_bytes(MED_FORMAT_JATS, med_str_of(text), 0);
 }
 
 static void front_matter_fills_the_document(void **state)
@@ -196,7 +196,7 @@ static void deep_sections_keep_their_text(void **state)
     med_buf_puts(&buf, "<p>Deep down.</p>");
     for (int i = 0; i < 200; i++) med_buf_puts(&buf, "</sec>");
     med_buf_puts(&buf, "</body></article>");
-    struct kept *kept = parse_bytes(med_parse_jats, med_buf_str(&buf), 0);
+    struct kept *kept = parse_bytes(MED_FORMAT_JATS, med_buf_str(&buf), 0);
     assert_int_equal(kept->doc_count, 1);
     const struct med_doc *d = kept->docs[0];
     bool found = false;
@@ -228,7 +228,7 @@ static void running_out_of_memory_is_an_error_at_every_allocation(void **state)
         struct bytes_input b = {.bytes = med_buf_str(&buf)};
         struct med_input in = {.read = bytes_read, .ctx = &b};
         med_mem_fail_after(n);
-        code = med_parse_jats(&in, &sink, NULL);
+        code = med_parse(&in, MED_FORMAT_JATS, &sink, NULL);
         med_mem_fail_after(0);
         assert_true(code == MED_OK || code == MED_E_NOMEM);
         assert_int_equal(kept->skip_count, 0);
@@ -284,7 +284,7 @@ static enum med_code count_skip(
 static enum med_code count_member(void *ctx, const struct med_input *in, struct med_err *err)
 {
     struct med_doc_sink sink = {.document = count_document, .skipped = count_skip, .ctx = ctx};
-    return med_parse_jats(in, &sink, err);
+    return med_parse(in, MED_FORMAT_JATS, &sink, err);
 }
 
 static void real_articles_arrive_whole(void **state)

@@ -18,7 +18,7 @@ static void beir_records_are_read(void **state)
     const size_t steps[] = {0, 1, 13};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         struct kept *kept =
-            parse_bytes(med_parse_jsonl, (struct med_str){text, sizeof text - 1}, steps[i]);
+            parse_bytes(MED_FORMAT_JSONL, (struct med_str){text, sizeof text - 1}, steps[i]);
         assert_int_equal(kept->skip_count, 0);
         assert_int_equal(kept->doc_count, 4);
         const struct med_doc *d = kept->docs[0];
@@ -43,7 +43,7 @@ static void beir_records_are_read(void **state)
 static void native_records_are_read(void **state)
 {
     (void)state;
-    struct kept *kept = parse_bytes(med_parse_jsonl,
+    struct kept *kept = parse_bytes(MED_FORMAT_JSONL,
         MED_STR(
             "{\"id\":\"guideline:x\",\"title\":\"T\",\"source\":\"guideline\",\"abstract\":\"A.\","
             "\"sections\":[{\"heading\":\"H\",\"path\":\"G > H\",\"level\":2,\"text\":\"B.\"},"
@@ -109,7 +109,7 @@ static void bad_lines_are_told_with_their_number_and_skipped(void **state)
                                "{\"_id\":\"6\",\"_id\":\"7\",\"text\":\"twice\"}\n"
                                "{\"_id\":\"8\",\"text\":\"ok\"}\n"
                                "{\"_id\":\"9\",\"text\":\"cut";
-    struct kept *kept = parse_bytes(med_parse_jsonl, (struct med_str){text, sizeof text - 1}, 5);
+    struct kept *kept = parse_bytes(MED_FORMAT_JSONL, (struct med_str){text, sizeof text - 1}, 5);
     assert_int_equal(kept->doc_count, 2);
     assert_str(kept->docs[1]->id, "doc:8");
     const uint64_t lines[] = {2, 3, 4, 5, 6, 7, 8, 9, 11};
@@ -139,7 +139,7 @@ static void random_damage_is_survived(void **state)
             bytes[med_rng_below(&rng, sizeof bytes)] = nasty[med_rng_below(&rng, sizeof nasty - 1)];
         }
         size_t len = 1 + (size_t)med_rng_below(&rng, sizeof bytes);
-        struct kept *kept = parse_bytes(med_parse_jsonl, (struct med_str){bytes, len}, 50);
+        struct kept *kept = parse_bytes(MED_FORMAT_JSONL, (struct med_str){bytes, len}, 50);
         for (size_t i = 0; i < kept->doc_count; i++) {
             struct med_str metadata = kept->docs[i]->metadata_json;
             if (metadata.len == 0) continue;
@@ -181,7 +181,7 @@ static void a_line_of_a_gigabyte_is_refused_within_the_limit(void **state)
     struct med_input in = {.read = endless_read, .ctx = &e};
     struct kept *kept = kept_new();
     struct med_doc_sink sink = kept_sink(kept);
-    assert_int_equal(med_parse_jsonl(&in, &sink, NULL), MED_OK);
+    assert_int_equal(med_parse(&in, MED_FORMAT_JSONL, &sink, NULL), MED_OK);
     assert_int_equal(kept->doc_count, 1);
     assert_str(kept->docs[0]->id, "doc:after");
     assert_int_equal(kept->skip_count, 1);
@@ -213,7 +213,7 @@ static void check_set(const char *name, size_t docs, size_t empty, const char *f
     struct med_input in = {.read = med_stream_read, .ctx = stream};
     struct kept *kept = kept_new();
     struct med_doc_sink sink = kept_sink(kept);
-    assert_int_equal(med_parse_jsonl(&in, &sink, NULL), MED_OK);
+    assert_int_equal(med_parse(&in, MED_FORMAT_JSONL, &sink, NULL), MED_OK);
     assert_int_equal(kept->skip_count, empty);
     assert_int_equal(kept->doc_count, docs);
     assert_str(kept->docs[0]->id, first_id);

@@ -128,7 +128,7 @@ static void every_field_is_read(void **state)
     struct med_str xml = fixture(&buf);
     const size_t steps[] = {0, 1, 7, 4096};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        struct kept *kept = parse_bytes(med_parse_pubmed, xml, steps[i]);
+        struct kept *kept = parse_bytes(MED_FORMAT_PUBMED_XML, xml, steps[i]);
         check_fixture(kept);
         kept_free(kept);
     }
@@ -141,7 +141,7 @@ static void a_truncated_file_keeps_what_was_complete(void **state)
     struct med_buf buf;
     struct med_str xml = fixture(&buf);
     for (size_t len = 0; len < xml.len; len += 61) {
-        struct kept *kept = parse_bytes(med_parse_pubmed, med_str_sub(xml, 0, len), 0);
+        struct kept *kept = parse_bytes(MED_FORMAT_PUBMED_XML, med_str_sub(xml, 0, len), 0);
         if (kept->doc_count > 0) check_article(kept->docs[0]);
         /* From the root on, a cut is always told. */
         if (len > 400) assert_int_equal(kept->skip_count, 1);
@@ -158,7 +158,7 @@ static void a_truncated_file_keeps_what_was_complete(void **state)
  * told. */
 static void assert_only_middle_lost(struct med_str xml)
 {
-    struct kept *kept = parse_bytes(med_parse_pubmed, xml, 0);
+    struct kept *kept = parse_bytes(MED_FORMAT_PUBMED_XML, xml, 0);
     assert_int_equal(kept->doc_count, 2);
     assert_str(kept->docs[0]->title, "one");
     assert_str(kept->docs[1]->title, "three");
@@ -191,7 +191,7 @@ static void a_malformed_record_costs_only_itself(void **state)
 static void markup_characters_and_entities_are_text(void **state)
 {
     (void)state;
-    struct kept *kept = parse_bytes(med_parse_pubmed,
+    struct kept *kept = parse_bytes(MED_FORMAT_PUBMED_XML,
         MED_STR("<Unknown>" ARTICLE("1", "<![CDATA[a <PubmedArticle> b]]> &lt;c&gt; "
                                          "&#x3b1;&alpha;&nbsp;&eacute; e\xcc\x81") "</Unknown>"),
         3);
@@ -204,7 +204,7 @@ static void markup_characters_and_entities_are_text(void **state)
 static void entity_bombs_are_refused(void **state)
 {
     (void)state;
-    struct kept *kept = parse_bytes(med_parse_pubmed,
+    struct kept *kept = parse_bytes(MED_FORMAT_PUBMED_XML,
         MED_STR(
             "<!DOCTYPE s [<!ENTITY a \"<PubmedArticle>x</PubmedArticle>\">"
             "<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\"><!ENTITY c SYSTEM \"file:///etc/passwd\">]>"
@@ -224,7 +224,7 @@ static void deep_nesting_is_refused(void **state)
     med_buf_puts(&buf, "<s><PubmedArticle>");
     for (int i = 0; i < 200000; i++) med_buf_puts(&buf, "<i>");
     med_buf_puts(&buf, "</PubmedArticle>" ARTICLE("3", "ok") "</s>");
-    struct kept *kept = parse_bytes(med_parse_pubmed, med_buf_str(&buf), 0);
+    struct kept *kept = parse_bytes(MED_FORMAT_PUBMED_XML, med_buf_str(&buf), 0);
     assert_int_equal(kept->doc_count, 1);
     assert_int_equal(kept->skip_count, 1);
     kept_free(kept);
@@ -239,7 +239,7 @@ static void a_record_above_the_limit_costs_only_itself(void **state)
     med_buf_puts(&buf, "<s>\n<PubmedArticle><MedlineCitation><PMID>1</PMID>");
     for (int i = 0; i < 66; i++) memset(med_buf_extend(&buf, MED_MIB), 'x', MED_MIB);
     med_buf_puts(&buf, "</MedlineCitation></PubmedArticle>" ARTICLE("3", "ok") "</s>");
-    struct kept *kept = parse_bytes(med_parse_pubmed, med_buf_str(&buf), 0);
+    struct kept *kept = parse_bytes(MED_FORMAT_PUBMED_XML, med_buf_str(&buf), 0);
     assert_int_equal(kept->doc_count, 1);
     assert_str(kept->docs[0]->id, "pmid:3");
     assert_int_equal(kept->skip_count, 1);
@@ -254,7 +254,7 @@ static void many_open_comments_cost_linear_time(void **state)
     med_buf_init(&buf, 64 * MED_MIB);
     for (int i = 0; i < 20000; i++) med_buf_puts(&buf, "<PubmedArticle><!-- <![CDATA[ <? ");
     med_buf_puts(&buf, ARTICLE("3", "ok"));
-    struct kept *kept = parse_bytes(med_parse_pubmed, med_buf_str(&buf), 0);
+    struct kept *kept = parse_bytes(MED_FORMAT_PUBMED_XML, med_buf_str(&buf), 0);
     assert_int_equal(kept->doc_count, 1);
     kept_free(kept);
     med_buf_free(&buf);
@@ -263,7 +263,7 @@ static void many_open_comments_cost_linear_time(void **state)
 static void other_encodings_are_converted(void **state)
 {
     (void)state;
-    struct kept *kept = parse_bytes(med_parse_pubmed,
+    struct kept *kept = parse_bytes(MED_FORMAT_PUBMED_XML,
         MED_STR(
             "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><s>" ARTICLE("1", "caf\xe9") "</s>"),
         5);
@@ -280,7 +280,7 @@ static void other_encodings_are_converted(void **state)
         med_buf_putc(&buf, 0);
     }
     assert_int_equal(med_format_detect(buf.data, buf.len), MED_FORMAT_PUBMED_XML);
-    kept = parse_bytes(med_parse_pubmed, med_buf_str(&buf), 3);
+    kept = parse_bytes(MED_FORMAT_PUBMED_XML, med_buf_str(&buf), 3);
     assert_int_equal(kept->doc_count, 1);
     assert_str(kept->docs[0]->title, "wide");
     kept_free(kept);
@@ -304,7 +304,8 @@ static void random_damage_is_survived(void **state)
             copy[med_rng_below(&rng, xml.len)] = nasty[med_rng_below(&rng, sizeof nasty - 1)];
         }
         size_t step = round % 2 ? 0 : 1 + (size_t)med_rng_below(&rng, 500);
-        struct kept *kept = parse_bytes(med_parse_pubmed, (struct med_str){copy, xml.len}, step);
+        struct kept *kept =
+            parse_bytes(MED_FORMAT_PUBMED_XML, (struct med_str){copy, xml.len}, step);
         for (size_t i = 0; i < kept->doc_count; i++) {
             assert_int_equal(med_doc_id_check(kept->docs[i]->id, NULL), MED_OK);
         }
@@ -329,7 +330,7 @@ static void running_out_of_memory_is_an_error_at_every_allocation(void **state)
         struct bytes_input b = {.bytes = xml};
         struct med_input in = {.read = bytes_read, .ctx = &b};
         med_mem_fail_after(n);
-        code = med_parse_pubmed(&in, &sink, NULL);
+        code = med_parse(&in, MED_FORMAT_PUBMED_XML, &sink, NULL);
         med_mem_fail_after(0);
         assert_true(code == MED_OK || code == MED_E_NOMEM);
         assert_int_equal(kept->skip_count, 0);
@@ -406,7 +407,7 @@ static void real_files_give_the_counts_of_an_independent_parser(void **state)
         struct med_input in = {.read = med_stream_read, .ctx = stream};
         struct kept *kept = kept_new();
         struct med_doc_sink sink = kept_sink(kept);
-        assert_int_equal(med_parse_pubmed(&in, &sink, NULL), MED_OK);
+        assert_int_equal(med_parse(&in, MED_FORMAT_PUBMED_XML, &sink, NULL), MED_OK);
         assert_null(med_stream_problem(stream));
         print_message("%s\n", expected[i].name);
         check_counts(kept, i);
