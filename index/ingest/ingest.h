@@ -79,10 +79,11 @@ struct med_store;
 /* Files are taken in the order of the paths, PubMed's numbered files by their numbers. A file that
  * does not fit its .md5 companion (md5.h) is refused as a whole.
  *
- * Commits durably per batch (bounded records and bytes) and at the end of each file; everything
- * counted in *ret_summary is on disk when it returns. An unreadable path among several is reported
- * as a problem, the rest goes on, and the code at the end is MED_E_IO or MED_E_NOT_FOUND; a full
- * disk stops at once. */
+ * Records are parsed and compressed by as many threads as there are processors (at most 8), in
+ * bounded memory; the store is what one thread would have made. Commits durably per batch (bounded
+ * records, bytes and time); everything counted in *ret_summary is on disk when it returns. An
+ * unreadable path among several is reported as a problem, the rest goes on, and the code at the end
+ * is MED_E_IO or MED_E_NOT_FOUND; a full disk stops at once. */
 enum med_code med_ingest(struct med_store *store, const char *const *paths, size_t path_count,
     const struct med_ingest_options *options, struct med_ingest_summary *ret_summary,
     struct med_err *err) MED_CHECK;

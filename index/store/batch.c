@@ -41,6 +41,7 @@ static enum med_code prepare(struct med_batch *batch, struct med_err *err)
     if (code == MED_OK) code = store_state_read(batch->txn, &batch->state, err);
     if (code == MED_OK && batch->state.dict_id != 0) {
         code = store_dict(batch->store, batch->txn, batch->state.dict_id, &batch->dict, err);
+        if (code == MED_OK) store_dict_use(batch->store, batch->dict);
     }
     return code;
 }
@@ -148,34 +149,16 @@ static enum med_code put_head(
     return code == MED_OK ? put(batch, TABLE_HEADS, id, med_buf_str(&batch->head), err) : code;
 }
 
-enum med_code batch_pack(struct med_batch *batch, struct med_hash128 hash, struct med_err *err)
-{
-    struct med_str raw = med_buf_str(&batch->raw);
-    med_buf_reset(&batch->packed);
-    enum med_code code = med_zctx_compress(batch->zctx, batch->dict, raw, &batch->packed, err);
-    if (code != MED_OK) return code;
-    struct med_record record = {
-        .codec = MED_CODEC_RAW, .raw_len = (uint32_t)raw.len, .hash = hash, .payload = raw};
-    if (batch->packed.len < raw.len) {
-        record.codec = MED_CODEC_ZSTD;
-        record.dict_id = batch->dict ? med_dict_id(batch->dict) : 0;
-        record.payload = med_buf_str(&batch->packed);
-    }
-    med_buf_reset(&batch->record);
-    med_record_encode(&record, &batch->record);
-    return med_buf_status(&batch->record, err);
-}
-
-/* What put and delete have in common. `next` is filled but for its version; batch->record holds the
- * version record once `pack_document` (put only) has run. */
+/* What put and delete have in common. `next` is filled but for its version. */
 static enum med_code write_version(struct med_batch *batch, struct med_str id,
-    const struct med_head *current, struct med_head *next, struct med_err *err)
+    struct med_str record, const struct med_head *current, struct med_head *next,
+    struct med_err *err)
 {
     char key[MED_VERSION_KEY_BYTES_MAX];
     next->version = current->version + 1;
     if (next->version == 0) return med_fail(err, MED_E_LIMIT, "too many versions of one document");
-    enum med_code code = put(batch, TABLE_VERSIONS, med_version_key(key, id, next->version),
-        med_buf_str(&batch->record), err);
+    enum med_code code =
+        put(batch, TABLE_VERSIONS, med_version_key(key, id, next->version), record, err);
     /* Aliases first: the current head's strings lie in the record that put_head replaces. */
     if (code == MED_OK) code = move_aliases(batch, id, current, next, err);
     if (code == MED_OK) code = put_head(batch, id, next, err);
@@ -211,64 +194,70 @@ static enum med_code read_current(struct med_batch *batch, struct med_str id,
     return code;
 }
 
-/* The names under which the document is found besides its id; names too long for a key are left
- * out. */
-static enum med_code collect_aliases(
-    struct med_batch *batch, const struct med_doc *doc, struct med_head *head, struct med_err *err)
-{
-    struct med_str aliases[MED_HEAD_ALIASES_MAX];
-    size_t count;
-    enum med_code code = med_head_names(doc, batch->arena, aliases, &count, err);
-    if (code != MED_OK) return code;
-    for (size_t i = 0; i < count; i++) {
-        struct med_str alias = aliases[i];
-        if (alias.len == 0 || alias.len > MED_ID_BYTES_MAX || med_str_eq(alias, doc->id)) continue;
-        if (!has_alias(head, alias)) head->aliases[head->alias_count++] = alias;
-    }
-    return MED_OK;
-}
-
 static struct med_candidate candidate_of(const struct med_head *head)
 {
     return (struct med_candidate){
         .live = head->live, .precedence = head->precedence, .hash = head->hash};
 }
 
-enum med_code med_batch_put(struct med_batch *batch, const struct med_doc *doc,
+/* A new version of a document. */
+static enum med_code write_prepared(struct med_batch *batch, const struct med_prepared *prepared,
+    const struct med_head *current, struct med_head *next, struct med_err *err)
+{
+    enum med_code code = MED_OK;
+    struct med_str record = prepared->record;
+    memcpy(next->aliases, prepared->names, sizeof next->aliases);
+    next->alias_count = prepared->name_count;
+    if (record.len == 0) {
+        code = store_pack(batch->zctx, batch->dict, prepared->raw, prepared->hash, &batch->packed,
+            &batch->record, err);
+        record = med_buf_str(&batch->record);
+    }
+    if (code == MED_OK) code = write_version(batch, prepared->id, record, current, next, err);
+    if (code == MED_OK && batch->state.doc_count >= batch->state.next_training && !batch->new_dict)
+        code = batch_train(batch, err);
+    return code;
+}
+
+static enum med_code put_prepared(struct med_batch *batch, const struct med_prepared *prepared,
     enum med_put_outcome *ret_outcome, struct med_err *err)
 {
-    enum med_code code = check_usable(batch, err);
-    if (code == MED_OK) code = med_doc_id_check(doc->id, err);
-    if (code != MED_OK) return code;
-    med_arena_reset(batch->arena);
-    med_buf_reset(&batch->raw);
-    med_doc_encode(doc, &batch->raw);
-    code = med_buf_status(&batch->raw, err);
-    if (code != MED_OK) return code;
-    struct med_head next = {.live = true,
-        .precedence = doc->precedence,
-        .hash = med_doc_hash(batch->raw.data, batch->raw.len)};
+    struct med_head next = {
+        .live = true, .precedence = prepared->precedence, .hash = prepared->hash};
     struct med_head current;
     bool found, blocked;
-    code = store_is_blocked(batch->txn, &batch->state, doc->id, &blocked, err);
+    enum med_code code = store_is_blocked(batch->txn, &batch->state, prepared->id, &blocked, err);
     if (code == MED_OK && blocked) *ret_outcome = MED_PUT_BLOCKED;
-    if (code == MED_OK && !blocked) code = read_current(batch, doc->id, &current, &found, err);
+    if (code == MED_OK && !blocked) code = read_current(batch, prepared->id, &current, &found, err);
     if (code != MED_OK || blocked) return code;
     struct med_candidate now = candidate_of(&current), incoming = candidate_of(&next);
     enum med_put_outcome outcome;
     enum med_decision decision = med_decide(found ? &now : NULL, &incoming, &outcome);
-    if (decision == MED_DECIDE_TOUCH) code = touch(batch, doc->id, &current, doc->precedence, err);
-    if (decision == MED_DECIDE_WRITE) {
-        code = collect_aliases(batch, doc, &next, err);
-        if (code == MED_OK) code = batch_pack(batch, next.hash, err);
-        if (code == MED_OK) code = write_version(batch, doc->id, &current, &next, err);
-        if (code == MED_OK && batch->state.doc_count >= batch->state.next_training &&
-            !batch->new_dict) {
-            code = batch_train(batch, err);
-        }
-    }
+    if (decision == MED_DECIDE_TOUCH)
+        code = touch(batch, prepared->id, &current, prepared->precedence, err);
+    if (decision == MED_DECIDE_WRITE) code = write_prepared(batch, prepared, &current, &next, err);
     if (code == MED_OK) *ret_outcome = outcome;
     return code;
+}
+
+enum med_code med_batch_put(struct med_batch *batch, const struct med_doc *doc,
+    enum med_put_outcome *ret_outcome, struct med_err *err)
+{
+    struct med_prepared prepared;
+    enum med_code code = check_usable(batch, err);
+    if (code != MED_OK) return code;
+    med_arena_reset(batch->arena);
+    code = store_prepare(doc, &batch->raw, batch->arena, &prepared, err);
+    return code == MED_OK ? put_prepared(batch, &prepared, ret_outcome, err) : code;
+}
+
+enum med_code med_batch_put_prepared(struct med_batch *batch, const struct med_prepared *prepared,
+    enum med_put_outcome *ret_outcome, struct med_err *err)
+{
+    enum med_code code = check_usable(batch, err);
+    if (code != MED_OK) return code;
+    med_arena_reset(batch->arena);
+    return put_prepared(batch, prepared, ret_outcome, err);
 }
 
 enum med_code med_batch_delete(struct med_batch *batch, struct med_str id,
@@ -293,7 +282,8 @@ enum med_code med_batch_delete(struct med_batch *batch, struct med_str id,
         med_buf_reset(&batch->record);
         med_record_encode(&(struct med_record){.codec = MED_CODEC_DELETED}, &batch->record);
         code = med_buf_status(&batch->record, err);
-        if (code == MED_OK) code = write_version(batch, id, &current, &next, err);
+        if (code == MED_OK)
+            code = write_version(batch, id, med_buf_str(&batch->record), &current, &next, err);
     }
     if (code == MED_OK) *ret_outcome = outcome;
     return code;

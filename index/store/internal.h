@@ -37,6 +37,7 @@ struct med_store {
         dict_mutex; /* guards what stands below; entries stay until the store is closed */
     struct med_dict *dicts[STORE_DICTS_MAX];
     size_t dict_count;
+    const struct med_dict *current;          /* of new records, as committed; NULL = none */
     struct med_zctx *spare[STORE_SPARE_MAX]; /* of closed snapshots, for the next ones */
     size_t spare_count;
 };
@@ -53,8 +54,12 @@ enum med_code store_dict(struct med_store *store, struct med_txn *txn, uint32_t 
 enum med_code store_zctx_take(
     struct med_store *store, struct med_zctx **ret_zctx, struct med_err *err) MED_CHECK;
 void store_zctx_give(struct med_store *store, struct med_zctx **zctx);
-/* Gives a committed dictionary to the store (takes it, frees it when there is no place). */
+/* Gives a committed dictionary to the store (takes it, frees it when there is no place). It is the
+ * one in use from now on. */
 void store_dict_add(struct med_store *store, struct med_dict **dict);
+/* The committed dictionary in use, for those who prepare documents. */
+void store_dict_use(struct med_store *store, const struct med_dict *dict);
+const struct med_dict *store_dict_in_use(struct med_store *store);
 
 enum med_code store_state_read(
     struct med_txn *txn, struct med_store_state *ret_state, struct med_err *err) MED_CHECK;
@@ -91,9 +96,13 @@ struct med_batch {
     enum med_code code; /* the first failed write: the batch can only be aborted then */
 };
 
-/* Makes the version record of batch->raw in batch->record. */
-enum med_code batch_pack(
-    struct med_batch *batch, struct med_hash128 hash, struct med_err *err) MED_CHECK;
+/* Encodes doc into raw, hashes it and collects its names (in the arena). */
+enum med_code store_prepare(const struct med_doc *doc, struct med_buf *raw, struct med_arena *arena,
+    struct med_prepared *ret_prepared, struct med_err *err) MED_CHECK;
+/* Makes the version record of an encoded document in `record`; `packed` is room to work in. */
+enum med_code store_pack(struct med_zctx *zctx, const struct med_dict *dict, struct med_str raw,
+    struct med_hash128 hash, struct med_buf *packed, struct med_buf *record,
+    struct med_err *err) MED_CHECK;
 /* Trains a dictionary from what is there, appended to `out`. MED_E_UNSUPPORTED: the documents are
  * too few or too alike. */
 enum med_code batch_dictionary(

@@ -18,8 +18,8 @@
 
 #define MED_STORE_FORMAT 1
 #define MED_INPUT_FORMAT 2
-#define MED_HEAD_ALIASES_MAX 5              /* those of med_doc_aliases, and the address */
-#define MED_RECORD_BYTES_MAX (64 * MED_MIB) /* one encoded document */
+#define MED_HEAD_ALIASES_MAX MED_PREPARED_NAMES_MAX /* of med_doc_aliases, and the address */
+#define MED_RECORD_BYTES_MAX (64 * MED_MIB)         /* one encoded document */
 #define MED_HEAD_BYTES_MAX (64 + MED_HEAD_ALIASES_MAX * (2 + MED_ID_BYTES_MAX))
 #define MED_INPUT_NAME_BYTES_MAX 4096
 

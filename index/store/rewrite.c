@@ -59,11 +59,7 @@ static enum med_code put_version(
     enum med_code code = store_unpack(b->store, b->txn, b->zctx, bytes, r->arena, &raw, &hash, err);
     if (code == MED_E_CORRUPT) return put(r, TABLE_VERSIONS, key, bytes, err);
     if (code != MED_OK) return code;
-    b->dict = r->dict;
-    med_buf_reset(&b->raw);
-    med_buf_append_str(&b->raw, raw);
-    code = med_buf_status(&b->raw, err);
-    if (code == MED_OK) code = batch_pack(b, hash, err);
+    code = store_pack(b->zctx, r->dict, raw, hash, &b->packed, &b->record, err);
     return code == MED_OK ? put(r, TABLE_VERSIONS, key, med_buf_str(&b->record), err) : code;
 }
 

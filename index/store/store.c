@@ -174,11 +174,26 @@ void store_dict_add(struct med_store *store, struct med_dict **dict)
 {
     pthread_mutex_lock(&store->dict_mutex);
     if (store->dict_count < STORE_DICTS_MAX && !find_dict(store, med_dict_id(*dict))) {
-        store->dicts[store->dict_count++] = *dict;
+        store->current = store->dicts[store->dict_count++] = *dict;
         *dict = NULL;
     }
     pthread_mutex_unlock(&store->dict_mutex);
     med_dict_free(dict);
+}
+
+void store_dict_use(struct med_store *store, const struct med_dict *dict)
+{
+    pthread_mutex_lock(&store->dict_mutex);
+    store->current = dict;
+    pthread_mutex_unlock(&store->dict_mutex);
+}
+
+const struct med_dict *store_dict_in_use(struct med_store *store)
+{
+    pthread_mutex_lock(&store->dict_mutex);
+    const struct med_dict *dict = store->current;
+    pthread_mutex_unlock(&store->dict_mutex);
+    return dict;
 }
 
 /* --- blocked ids --- */

@@ -81,6 +81,7 @@ enum med_put_outcome {
  * MED_E_LIMIT for more than 64 MiB) leaves the batch usable. A batch of more than 1 GiB refuses
  * further puts with MED_E_LIMIT. */
 struct med_batch;
+#define MED_PREPARED_NAMES_MAX 5
 enum med_code med_batch_begin(
     struct med_store *store, struct med_batch **ret_batch, struct med_err *err) MED_CHECK;
 enum med_code med_batch_put(struct med_batch *batch, const struct med_doc *doc,
@@ -88,6 +89,34 @@ enum med_code med_batch_put(struct med_batch *batch, const struct med_doc *doc,
 enum med_code med_batch_delete(struct med_batch *batch, struct med_str id,
     struct med_precedence precedence, enum med_put_outcome *ret_outcome,
     struct med_err *err) MED_CHECK;
+
+/* A document made ready for a batch: encoded, hashed and compressed, which is most of the work of a
+ * put, by any thread, whether a batch is open or not. Everything lives in the arena. */
+struct med_prepared {
+    struct med_str id;
+    struct med_precedence precedence;
+    struct med_hash128 hash;
+    struct med_str names[MED_PREPARED_NAMES_MAX];
+    size_t name_count;
+    struct med_str raw;    /* the encoded document */
+    struct med_str record; /* the bytes to store; empty: the batch makes them when it needs them */
+};
+/* Working memory of one thread, to be freed before the store is closed. */
+struct med_preparer;
+enum med_code med_preparer_new(
+    struct med_store *store, struct med_preparer **ret_preparer, struct med_err *err) MED_CHECK;
+void med_preparer_free(struct med_preparer **preparer);
+/* Encodes and hashes. MED_E_INVALID, MED_E_LIMIT: as med_batch_put. */
+enum med_code med_prepare(struct med_preparer *preparer, const struct med_doc *doc,
+    struct med_arena *arena, struct med_prepared *ret_prepared, struct med_err *err) MED_CHECK;
+/* Compresses, with the dictionary that the store uses now; before there is one, leaves that to the
+ * batch, which may train it. */
+enum med_code med_prepare_record(struct med_preparer *preparer, struct med_prepared *prepared,
+    struct med_arena *arena, struct med_err *err) MED_CHECK;
+/* What med_batch_put does with the document. */
+enum med_code med_batch_put_prepared(struct med_batch *batch, const struct med_prepared *prepared,
+    enum med_put_outcome *ret_outcome, struct med_err *err) MED_CHECK;
+
 struct med_input_entry {
     struct med_str name;
     uint64_t sequence;
