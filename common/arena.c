@@ -121,6 +121,24 @@ bool med_arena_str(struct med_arena *arena, struct med_str s, struct med_str *re
     return true;
 }
 
+bool med_arena_join(
+    struct med_arena *arena, const struct med_str *parts, size_t count, struct med_str *ret_s)
+{
+    size_t len = 1;
+    for (size_t i = 0; i < count; i++) {
+        if (!med_size_add(len, parts[i].len, &len)) return false;
+    }
+    char *text = med_arena_alloc(arena, len), *end = text;
+    if (!text) return false;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len > 0) memcpy(end, parts[i].ptr, parts[i].len);
+        end += parts[i].len;
+    }
+    *end = '\0';
+    *ret_s = (struct med_str){.ptr = text, .len = len - 1};
+    return true;
+}
+
 char *med_arena_printf(struct med_arena *arena, const char *fmt, ...)
 {
     va_list args, again;

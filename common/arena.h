@@ -23,6 +23,9 @@ void *med_arena_calloc(struct med_arena *arena, size_t count, size_t size);
 char *med_arena_strndup(struct med_arena *arena, const char *ptr, size_t len); /* adds a NUL */
 /* Copies s into the arena; false when out of memory. An empty s gives {NULL, 0}. */
 bool med_arena_str(struct med_arena *arena, struct med_str s, struct med_str *ret_s);
+/* The parts one after the other; false when out of memory. */
+bool med_arena_join(
+    struct med_arena *arena, const struct med_str *parts, size_t count, struct med_str *ret_s);
 char *med_arena_printf(struct med_arena *arena, const char *fmt, ...) MED_PRINTF(2, 3);
 
 void med_arena_reset(struct med_arena *arena); /* everything dies, the largest block is kept */

@@ -160,7 +160,7 @@ static enum med_code start_element(
 static enum med_code on_start(void *ctx, const struct med_xml_element *element, struct med_err *err)
 {
     struct pubmed *p = ctx;
-    const struct med_pubmed_element *known = med_pubmed_element(element->name);
+    const struct med_pubmed_element *known = element->tag;
     assert(p->depth < MED_XML_DEPTH_MAX);
     p->stack[++p->depth] = known;
     if (p->collecting || known->el == EL_UNKNOWN) return MED_OK;
@@ -169,6 +169,11 @@ static enum med_code on_start(void *ctx, const struct med_xml_element *element, 
         med_buf_reset(&p->text);
     }
     return start_element(p, known->el, element, err);
+}
+
+static const void *tag_of(struct med_str name)
+{
+    return med_pubmed_element(name);
 }
 
 static enum med_code on_text(void *ctx, struct med_str text, struct med_err *err)
@@ -219,8 +224,10 @@ static struct med_str clean_orcid(struct pubmed *p, struct med_str text)
             break;
     }
     if (count < 16) return (struct med_str){0};
-    return med_str_of(med_arena_printf(
-        p->arena, "%.4s-%.4s-%.4s-%.4s", digits, digits + 4, digits + 8, digits + 12));
+    struct med_str dash = MED_STR("-"), orcid = {0};
+    const struct med_str parts[] = {
+        {digits, 4}, dash, {digits + 4, 4}, dash, {digits + 8, 4}, dash, {digits + 12, 4}};
+    return med_arena_join(p->arena, parts, 7, &orcid) ? orcid : (struct med_str){0};
 }
 
 static enum med_code take_author_part(
@@ -323,12 +330,9 @@ static enum med_code take_mesh(
         entry->ui = p->ui;
         return MED_OK;
     }
-    char *joined = med_arena_printf(p->arena, MED_STR_FMT "%s" MED_STR_FMT "%s",
-        MED_STR_ARG(entry->qualifiers), entry->qualifiers.len ? "; " : "", MED_STR_ARG(text),
-        p->major ? "*" : "");
-    if (!joined) return no_memory(err);
-    entry->qualifiers = med_str_of(joined);
-    return MED_OK;
+    const struct med_str parts[] = {
+        entry->qualifiers, {"; ", entry->qualifiers.len ? 2 : 0}, text, {"*", p->major ? 1 : 0}};
+    return med_arena_join(p->arena, parts, 4, &entry->qualifiers) ? MED_OK : no_memory(err);
 }
 
 static bool is_pmid(struct med_str text)
@@ -342,10 +346,8 @@ static bool is_pmid(struct med_str text)
 static enum med_code pmid_id(
     struct pubmed *p, struct med_str pmid, struct med_str *ret_id, struct med_err *err)
 {
-    char *id = med_arena_printf(p->arena, "pmid:" MED_STR_FMT, MED_STR_ARG(pmid));
-    if (!id) return no_memory(err);
-    *ret_id = med_str_of(id);
-    return MED_OK;
+    const struct med_str parts[] = {MED_STR("pmid:"), pmid};
+    return med_arena_join(p->arena, parts, 2, ret_id) ? MED_OK : no_memory(err);
 }
 
 static enum med_code take_pmid(struct pubmed *p, struct med_str text, struct med_err *err)
@@ -591,10 +593,9 @@ static enum med_code complete(struct pubmed *p, struct med_err *err)
     if (code == MED_OK) code = pmid_id(p, doc->pmid, &doc->id, err);
     if (code != MED_OK) return code;
     if (doc->url.len == 0 && doc->pmid.len <= 8) {
-        char *url = med_arena_printf(
-            p->arena, "https://pubmed.ncbi.nlm.nih.gov/" MED_STR_FMT "/", MED_STR_ARG(doc->pmid));
-        if (!url) return no_memory(err);
-        doc->url = med_str_of(url);
+        const struct med_str parts[] = {
+            MED_STR("https://pubmed.ncbi.nlm.nih.gov/"), doc->pmid, MED_STR("/")};
+        if (!med_arena_join(p->arena, parts, 3, &doc->url)) return no_memory(err);
     }
     return MED_OK;
 }
@@ -685,7 +686,7 @@ static enum med_code open_parser(void **ret_parser, struct med_err *err)
     if (!p) return no_memory(err);
     med_buf_init(&p->text, MED_DOC_TEXT_BYTES_MAX);
     med_buf_init(&p->scratch, 2 * MED_DOC_TEXT_BYTES_MAX);
-    const struct med_xml_handler handler = {on_start, on_end, on_text, p};
+    const struct med_xml_handler handler = {on_start, on_end, on_text, p, tag_of};
     enum med_code code = med_arena_new(MED_DOC_ARENA_BYTES_MAX, &p->arena, err);
     if (code == MED_OK) code = med_xml_new(&handler, &p->xml, err);
     if (code == MED_OK)

@@ -39,6 +39,7 @@ struct splitter {
     size_t kind_count;
     const struct med_record_sink *sink;
     struct med_err *err;
+    bool telling[256]; /* first bytes behind a '<' that may mean something inside a record */
 
     char *window;
     size_t cap;
@@ -198,7 +199,7 @@ static struct med_str rest_at(const struct splitter *s, uint64_t offset)
 
 static bool names(struct med_str rest, const char *name, size_t name_len)
 {
-    return rest.len > name_len && memcmp(rest.ptr, name, name_len) == 0 &&
+    return rest.len > name_len && rest.ptr[0] == name[0] && memcmp(rest.ptr, name, name_len) == 0 &&
            is_name_end(rest.ptr[name_len]);
 }
 
@@ -358,6 +359,15 @@ static enum med_code at_tag(struct splitter *s)
     return MED_OK;
 }
 
+/* Nearly all tags inside a record: neither of a record kind nor of the root, nor a section that may
+ * hold what looks like tags. `behind` has at least two bytes. */
+static bool means_nothing(const struct splitter *s, const char *behind)
+{
+    if (behind[0] == '/')
+        return behind[1] != s->open->name[0] && !(s->root_open && behind[1] == s->root[0]);
+    return !s->telling[(unsigned char)behind[0]];
+}
+
 static enum med_code scan(struct splitter *s)
 {
     for (;;) {
@@ -373,6 +383,10 @@ static enum med_code scan(struct splitter *s)
             continue;
         }
         s->pos = tag;
+        if (s->open && window_end(s) - tag > 2 && means_nothing(s, at(s, tag) + 1)) {
+            s->pos++;
+            continue;
+        }
         code = at_tag(s);
         if (code != MED_OK) return code;
     }
@@ -389,6 +403,8 @@ enum med_code med_xml_records(const struct med_input *in, const struct med_xml_r
 {
     struct splitter s = {
         .kinds = kinds, .kind_count = kind_count, .sink = sink, .err = err, .line = 1};
+    s.telling['!'] = s.telling['?'] = true;
+    for (size_t i = 0; i < kind_count; i++) s.telling[(unsigned char)kinds[i].name[0]] = true;
     enum med_code code = med_utf8_input_open(in, &s.in, err);
     if (code != MED_OK) return code;
     bool got;

@@ -19,12 +19,25 @@
 #define PIECE_BYTES ((size_t)64 << 10)
 #define ATTRS_MAX 1024u
 
+/* libxml keeps one copy of each name, at one address, for the life of a parser: what is known of a
+ * name is found by that address. A parser that has met more names than any real file has is made
+ * anew: libxml would refuse further names after 10 MB of them. */
+#define NAMES_CACHED 512u /* a power of two */
+#define NAMES_MAX 20000
+
 /* Entities are put in by value: NOENT here means "characters, not references", and there is nothing
  * to load. */
 #define PARSE_OPTIONS (XML_PARSE_NONET | XML_PARSE_NOENT | XML_PARSE_IGNORE_ENC)
 
+struct name {
+    const xmlChar *address;
+    struct med_str text;
+    const void *tag;
+};
+
 struct med_xml {
     struct med_xml_handler handler;
+    struct name names[NAMES_CACHED];
     xmlParserCtxtPtr ctxt;
     struct med_xml_attr *attrs;
     size_t attr_cap;
@@ -39,18 +52,18 @@ struct med_xml {
     xmlChar entity_text[8];
 };
 
-struct med_str med_xml_attr(const struct med_xml_element *element, const char *name)
+static const struct name *name_at(struct med_xml *xml, const xmlChar *address)
 {
-    struct med_str wanted = med_str_of(name);
-    for (size_t i = 0; i < element->attr_count; i++) {
-        if (med_str_eq(element->attrs[i].name, wanted)) return element->attrs[i].value;
+    static const struct name none;
+    if (!address) return &none;
+    struct name *name = &xml->names[((uintptr_t)address ^ (uintptr_t)address >> 9) % NAMES_CACHED];
+    if (name->address != address) {
+        struct med_str text = med_str_of((const char *)address);
+        *name = (struct name){.address = address,
+            .text = text,
+            .tag = xml->handler.tag ? xml->handler.tag(text) : NULL};
     }
-    return (struct med_str){0};
-}
-
-static struct med_str str_of(const xmlChar *text)
-{
-    return med_str_of((const char *)text);
+    return name;
 }
 
 static void stop(struct med_xml *xml, enum med_code code)
@@ -82,12 +95,16 @@ static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix, cons
     }
     for (size_t i = 0; i < count; i++) {
         const xmlChar *const *a = attrs + i * 5; /* local name, prefix, URI, value, end */
-        xml->attrs[i] = (struct med_xml_attr){.name = str_of(a[0]),
-            .prefix = str_of(a[1]),
+        xml->attrs[i] = (struct med_xml_attr){.name = name_at(xml, a[0])->text,
+            .prefix = name_at(xml, a[1])->text,
             .value = {.ptr = (const char *)a[3], .len = (size_t)(a[4] - a[3])}};
     }
-    struct med_xml_element element = {
-        .name = str_of(name), .prefix = str_of(prefix), .attrs = xml->attrs, .attr_count = count};
+    const struct name *known = name_at(xml, name);
+    struct med_xml_element element = {.name = known->text,
+        .tag = known->tag,
+        .prefix = name_at(xml, prefix)->text,
+        .attrs = xml->attrs,
+        .attr_count = count};
     enum med_code code = xml->handler.start(xml->handler.ctx, &element, &xml->err);
     if (code != MED_OK) stop(xml, code);
 }
@@ -99,7 +116,7 @@ static void on_end(void *ctx, const xmlChar *name, const xmlChar *prefix, const 
     if (xml->code != MED_OK) return;
     if (xml->depth > 0) xml->depth--;
     if (!xml->handler.end) return;
-    enum med_code code = xml->handler.end(xml->handler.ctx, str_of(name), &xml->err);
+    enum med_code code = xml->handler.end(xml->handler.ctx, name_at(xml, name)->text, &xml->err);
     if (code != MED_OK) stop(xml, code);
 }
 
@@ -165,6 +182,31 @@ static void on_error(void *ctx, xmlErrorPtr error)
     }
 }
 
+static void free_context(struct med_xml *xml)
+{
+    if (!xml->ctxt) return;
+    xmlDocPtr doc = xml->ctxt->myDoc; /* a SAX parse makes none, an internal subset may */
+    xmlFreeParserCtxt(xml->ctxt);
+    if (doc) xmlFreeDoc(doc);
+    xml->ctxt = NULL;
+    memset(xml->names, 0, sizeof xml->names);
+}
+
+static bool make_context(struct med_xml *xml)
+{
+    xmlSAXHandler sax = {.initialized = XML_SAX2_MAGIC,
+        .startElementNs = on_start,
+        .endElementNs = on_end,
+        .characters = on_text,
+        .ignorableWhitespace = on_text,
+        .cdataBlock = on_text,
+        .getEntity = on_entity,
+        .serror = on_error};
+    free_context(xml);
+    xml->ctxt = xmlCreatePushParserCtxt(&sax, xml, NULL, 0, NULL);
+    return xml->ctxt != NULL;
+}
+
 enum med_code med_xml_new(
     const struct med_xml_handler *handler, struct med_xml **ret_xml, struct med_err *err)
 {
@@ -174,16 +216,7 @@ enum med_code med_xml_new(
     if (!xml) return med_fail(err, MED_E_NOMEM, "out of memory for an XML parser");
     xml->handler = *handler;
     xml->first_line = 1;
-    xmlSAXHandler sax = {.initialized = XML_SAX2_MAGIC,
-        .startElementNs = on_start,
-        .endElementNs = on_end,
-        .characters = on_text,
-        .ignorableWhitespace = on_text,
-        .cdataBlock = on_text,
-        .getEntity = on_entity,
-        .serror = on_error};
-    xml->ctxt = xmlCreatePushParserCtxt(&sax, xml, NULL, 0, NULL);
-    if (!xml->ctxt) {
+    if (!make_context(xml)) {
         med_free(xml);
         return med_fail(err, MED_E_NOMEM, "out of memory for an XML parser");
     }
@@ -194,9 +227,7 @@ enum med_code med_xml_new(
 void med_xml_free(struct med_xml **xml)
 {
     if (!*xml) return;
-    xmlDocPtr doc = (*xml)->ctxt->myDoc; /* a SAX parse makes none, an internal subset may */
-    xmlFreeParserCtxt((*xml)->ctxt);
-    if (doc) xmlFreeDoc(doc);
+    free_context(*xml);
     med_free((*xml)->attrs);
     med_free(*xml);
     *xml = NULL;
@@ -207,7 +238,8 @@ enum med_code med_xml_parse(struct med_xml *xml, struct med_str bytes, struct me
     xml->depth = 0;
     xml->code = MED_OK;
     xml->has_reason = false;
-    if (xmlCtxtResetPush(xml->ctxt, NULL, 0, NULL, NULL) != 0) {
+    bool worn = !xml->ctxt || xmlDictSize(xml->ctxt->dict) > NAMES_MAX;
+    if (worn ? !make_context(xml) : xmlCtxtResetPush(xml->ctxt, NULL, 0, NULL, NULL) != 0) {
         return med_fail(err, MED_E_NOMEM, "out of memory for an XML parser");
     }
     xmlCtxtUseOptions(xml->ctxt, PARSE_OPTIONS);

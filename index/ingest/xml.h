@@ -27,12 +27,20 @@ struct med_xml_attr {
 struct med_xml_element {
     struct med_str name;   /* local name: "math" of mml:math */
     struct med_str prefix; /* "mml"; need not be declared */
+    const void *tag;       /* what med_xml_handler.tag said about the name */
     const struct med_xml_attr *attrs;
     size_t attr_count;
 };
 
 /* Value of the attribute with that local name, or {NULL, 0}. */
-struct med_str med_xml_attr(const struct med_xml_element *element, const char *name);
+static inline struct med_str med_xml_attr(const struct med_xml_element *element, const char *name)
+{
+    struct med_str wanted = med_str_of(name);
+    for (size_t i = 0; i < element->attr_count; i++) {
+        if (med_str_eq(element->attrs[i].name, wanted)) return element->attrs[i].value;
+    }
+    return (struct med_str){0};
+}
 
 /* Callbacks of one parse. Everything is borrowed until the callback returns. Any code but MED_OK
  * stops the parse and is returned by med_xml_parse. Each may be NULL. Start and end are always
@@ -44,6 +52,9 @@ struct med_xml_handler {
      * white space between elements arrives as well. */
     enum med_code (*text)(void *ctx, struct med_str text, struct med_err *err);
     void *ctx;
+    /* What an element's name means to the callee; asked seldom, remembered for all elements of that
+     * name. */
+    const void *(*tag)(struct med_str name);
 };
 
 /* A parser, reused for any number of records. One thread at a time. */
