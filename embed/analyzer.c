@@ -23,6 +23,10 @@
 #include "embed/char_fold.h"
 #include "embed/stemmer.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #define COMPOUND_PARTS_MAX 16 /* a longer chain is cut into several compounds */
 #define JOINED_PARTS_MAX 5    /* chemical names with more locants are found by their parts */
 #define JOINED_BYTES_MAX 32
@@ -128,10 +132,44 @@ static void part_count(struct part *part, bool digit, bool upper)
     if (part->letters < UINT16_MAX) part->letters++;
 }
 
+#if defined(__SSE2__)
+/* The same for what sixteen bytes hold of the run; 16 = it may go on. Letters differ from capitals
+ * in one bit, which digits have set. */
+static unsigned part_ascii_sixteen(const char *at, struct part *part)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    __m128i lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+    __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(lower, _mm_set1_epi8('a' - 1)),
+        _mm_cmplt_epi8(lower, _mm_set1_epi8('z' + 1)));
+    __m128i digit = _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8('0' - 1)),
+        _mm_cmplt_epi8(bytes, _mm_set1_epi8('9' + 1)));
+    unsigned word = (unsigned)_mm_movemask_epi8(_mm_or_si128(letter, digit));
+    unsigned run = (unsigned)__builtin_ctz(~word), mask = (1u << run) - 1;
+    unsigned digits = (unsigned)_mm_movemask_epi8(digit) & mask;
+    unsigned small = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(lower, bytes)) & mask & ~digits;
+    unsigned capitals = mask & ~digits & ~small;
+    if (part->letters + part->digits == 0 ? capitals > 1 : capitals > 0) part->inner_upper = true;
+    if (small) part->all_upper = false;
+    unsigned digit_count = digits ? (unsigned)__builtin_popcount(digits) : 0;
+    part->digits = (uint16_t)(part->digits + digit_count);
+    part->letters = (uint16_t)(part->letters + run - digit_count);
+    _mm_storeu_si128((__m128i *)(void *)(part->text + part->len), lower);
+    part->len = (uint16_t)(part->len + run);
+    return run;
+}
+#endif
+
 /* Appends the run of ASCII letters and digits at pos; returns where it ends. */
 static size_t part_ascii_run(
     const struct med_analyzer *a, struct med_str text, size_t pos, struct part *part)
 {
+#if defined(__SSE2__)
+    while (text.len - pos >= 16 && part->len + 16u <= MED_TERM_BYTES_MAX) {
+        unsigned run = part_ascii_sixteen(text.ptr + pos, part);
+        pos += run;
+        if (run < 16) return pos;
+    }
+#endif
     for (; pos < text.len; pos++) {
         uint8_t c = (uint8_t)text.ptr[pos], folded = a->ascii[c];
         if (!folded) break;
@@ -324,26 +362,35 @@ static size_t skip_word(const struct med_analyzer *a, struct med_str text, size_
 
 /* --- emitting terms --- */
 
-/* Adds a token of `len` folded bytes, stemmed when they are letters only. */
+static bool room_for_token(struct med_analyzer *a)
+{
+    if (a->token_count < a->token_cap && a->token_count < a->offset_cap &&
+        a->bytes_cap - a->bytes_len >= MED_TERM_BYTES_MAX)
+        return true;
+    return med_grow(&a->tokens, &a->token_cap, a->token_count + 1, sizeof(*a->tokens)) &&
+           med_grow(&a->offsets, &a->offset_cap, a->token_count + 1, sizeof(*a->offsets)) &&
+           med_grow(&a->bytes, &a->bytes_cap, a->bytes_len + MED_TERM_BYTES_MAX, 1);
+}
+
+/* Adds a token of `len` folded bytes, stemmed when they are letters only. As many can be read as a
+ * term may have. */
 static void emit(
     struct med_analyzer *a, const char *text, size_t len, bool stem, struct med_token token)
 {
     if (len == 0 || a->nomem) return;
     if (a->watch && !is_watched(a->watch, (uint8_t)text[0], len > 1 ? (uint8_t)text[1] : 0)) return;
-    if (!med_grow(&a->tokens, &a->token_cap, a->token_count + 1, sizeof(*a->tokens)) ||
-        !med_grow(&a->offsets, &a->offset_cap, a->token_count + 1, sizeof(*a->offsets)) ||
-        !med_grow(&a->bytes, &a->bytes_cap, a->bytes_len + MED_TERM_BYTES_MAX, 1)) {
+    if (!room_for_token(a)) {
         a->nomem = true;
         return;
     }
     if (stem) {
-        len = med_stem(a->stemmer, text, len, a->bytes + a->bytes_len);
+        len = med_stem(a->stemmer, text, len, a->bytes + a->bytes_len, &token.alike);
         if (!len) {
             a->nomem = true;
             return;
         }
     } else {
-        memcpy(a->bytes + a->bytes_len, text, len);
+        memcpy(a->bytes + a->bytes_len, text, MED_TERM_BYTES_MAX); /* a constant size: moves */
     }
     token.term.len = len;
     a->tokens[a->token_count] = token;
@@ -401,12 +448,12 @@ static void widen_run(const struct part *parts, size_t count, size_t *first, siz
 
 static void emit_joined(struct med_analyzer *a, const struct part *parts, size_t first, size_t last)
 {
-    char joined[JOINED_BYTES_MAX];
+    char joined[MED_TERM_BYTES_MAX];
     size_t len = 0;
     unsigned letters = 0, digits = 0;
     if (last - first + 1 > JOINED_PARTS_MAX) return;
     for (size_t i = first; i <= last; i++) {
-        if (parts[i].point || len + parts[i].len > sizeof(joined)) return;
+        if (parts[i].point || len + parts[i].len > JOINED_BYTES_MAX) return;
         memcpy(joined + len, parts[i].text, parts[i].len);
         len += parts[i].len;
         letters += parts[i].letters;

@@ -28,6 +28,8 @@ struct med_token {
     uint32_t start, end; /* bytes of the source text */
     uint32_t position;   /* 0, 1, ... in words; extra terms share a position */
     bool extra;          /* a joined form: it has a tf, but adds nothing to the length */
+    uint64_t alike;      /* 0, or equal only in tokens of one term, over all calls with this
+                            analyzer: what med_vocab_intern_token knows terms by */
 };
 
 /* *ret_tokens is owned by the analyzer and valid until its next call. Texts of up to 4 GiB - 1. */

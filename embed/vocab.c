@@ -7,11 +7,13 @@
 
 #include "common/hash.h"
 #include "common/mem.h"
+#include "embed/stemmer.h"
 
 #include <assert.h>
 
 #define VOCAB_BLOCK_BYTES ((size_t)256 * 1024)
 #define VOCAB_SLOTS_MIN ((size_t)1024)
+#define INTERN_BATCH 32u
 
 struct vocab_slot {
     uint32_t id_plus_1; /* 0 = empty */
@@ -23,6 +25,11 @@ struct vocab_term {
     size_t len;
 };
 
+struct vocab_recent {
+    uint64_t alike; /* 0 = empty */
+    uint32_t id;
+};
+
 struct med_vocab {
     struct vocab_slot *slots; /* a power of two, at most half full */
     size_t slot_count;
@@ -32,6 +39,7 @@ struct med_vocab {
     char **blocks;
     size_t blocks_cap, block_count;
     size_t block_used, block_size; /* of the last block */
+    struct vocab_recent *recent;   /* MED_STEM_ALIKE_SLOTS, by token; NULL before the first one */
 };
 
 enum med_code med_vocab_new(struct med_vocab **ret_vocab, struct med_err *err)
@@ -55,9 +63,30 @@ void med_vocab_free(struct med_vocab **vocab_ref)
     *vocab_ref = NULL;
     for (size_t i = 0; i < vocab->block_count; i++) med_free(vocab->blocks[i]);
     med_free(vocab->blocks);
+    med_free(vocab->recent);
     med_free(vocab->terms);
     med_free(vocab->slots);
     med_free(vocab);
+}
+
+static uint64_t eight_bytes(const char *at)
+{
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return bytes;
+}
+
+/* What memcmp does, without a call: terms are short. */
+static bool same_bytes(const char *a, const char *b, size_t len)
+{
+    if (len < 8) {
+        for (size_t i = 0; i < len; i++)
+            if (a[i] != b[i]) return false;
+        return true;
+    }
+    for (size_t i = 0; i + 8 < len; i += 8)
+        if (eight_bytes(a + i) != eight_bytes(b + i)) return false;
+    return eight_bytes(a + len - 8) == eight_bytes(b + len - 8);
 }
 
 /* The slot of the term, or the empty slot where it belongs. */
@@ -70,7 +99,7 @@ static size_t vocab_slot_of(const struct med_vocab *vocab, struct med_str term, 
         if (!slot->id_plus_1) return i;
         if (slot->tag != tag) continue;
         const struct vocab_term *t = &vocab->terms[slot->id_plus_1 - 1];
-        if (t->len == term.len && memcmp(t->ptr, term.ptr, term.len) == 0) return i;
+        if (t->len == term.len && same_bytes(t->ptr, term.ptr, term.len)) return i;
     }
 }
 
@@ -109,10 +138,9 @@ static const char *vocab_copy(struct med_vocab *vocab, struct med_str term)
     return at;
 }
 
-enum med_code med_vocab_intern(
-    struct med_vocab *vocab, struct med_str term, uint32_t *ret_id, struct med_err *err)
+static enum med_code intern_hashed(struct med_vocab *vocab, struct med_str term, uint64_t hash,
+    uint32_t *ret_id, struct med_err *err)
 {
-    uint64_t hash = med_hash64(term.ptr, term.len);
     size_t i = vocab_slot_of(vocab, term, hash);
     if (vocab->slots[i].id_plus_1) {
         *ret_id = vocab->slots[i].id_plus_1 - 1;
@@ -136,6 +164,71 @@ enum med_code med_vocab_intern(
     return MED_OK;
 nomem:
     return med_fail(err, MED_E_NOMEM, "no memory for a vocabulary of %u terms", vocab->count);
+}
+
+enum med_code med_vocab_intern(
+    struct med_vocab *vocab, struct med_str term, uint32_t *ret_id, struct med_err *err)
+{
+    return intern_hashed(vocab, term, med_hash64(term.ptr, term.len), ret_id, err);
+}
+
+/* A search of the table is three loads that follow from each other, each a miss in a large
+ * vocabulary: those of a batch are sent off together. */
+static void fetch_ahead(const struct med_vocab *vocab, const uint64_t *hashes, size_t count)
+{
+    const struct vocab_slot *slots[INTERN_BATCH];
+    for (size_t i = 0; i < count; i++) {
+        slots[i] = &vocab->slots[hashes[i] & (vocab->slot_count - 1)];
+        __builtin_prefetch(slots[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (slots[i]->id_plus_1) __builtin_prefetch(&vocab->terms[slots[i]->id_plus_1 - 1]);
+    for (size_t i = 0; i < count; i++)
+        if (slots[i]->id_plus_1) __builtin_prefetch(vocab->terms[slots[i]->id_plus_1 - 1].ptr);
+}
+
+static struct vocab_recent *recent_of(struct med_vocab *vocab, const struct med_token *token)
+{
+    return &vocab->recent[token->alike % MED_STEM_ALIKE_SLOTS];
+}
+
+/* At most INTERN_BATCH tokens. */
+static enum med_code intern_batch(struct med_vocab *vocab, const struct med_token *tokens,
+    size_t count, uint32_t *ret_ids, struct med_err *err)
+{
+    size_t searched[INTERN_BATCH], searches = 0;
+    uint64_t hashes[INTERN_BATCH];
+    for (size_t i = 0; i < count; i++) {
+        const struct vocab_recent *recent = recent_of(vocab, &tokens[i]);
+        ret_ids[i] = recent->id;
+        if (tokens[i].alike && recent->alike == tokens[i].alike) continue;
+        searched[searches] = i;
+        hashes[searches++] = med_hash64(tokens[i].term.ptr, tokens[i].term.len);
+    }
+    fetch_ahead(vocab, hashes, searches);
+    for (size_t k = 0; k < searches; k++) {
+        const struct med_token *token = &tokens[searched[k]];
+        uint32_t *id = &ret_ids[searched[k]];
+        enum med_code code = intern_hashed(vocab, token->term, hashes[k], id, err);
+        if (code != MED_OK) return code;
+        if (token->alike)
+            *recent_of(vocab, token) = (struct vocab_recent){.alike = token->alike, .id = *id};
+    }
+    return MED_OK;
+}
+
+enum med_code med_vocab_intern_tokens(struct med_vocab *vocab, const struct med_token *tokens,
+    size_t count, uint32_t *ret_ids, struct med_err *err)
+{
+    enum med_code code = MED_OK;
+    if (!vocab->recent) vocab->recent = med_calloc(MED_STEM_ALIKE_SLOTS, sizeof *vocab->recent);
+    if (!vocab->recent) return med_fail(err, MED_E_NOMEM, "no memory for a vocabulary");
+    for (size_t i = 0; code == MED_OK && i < count; i += INTERN_BATCH) {
+        size_t rest = count - i;
+        code = intern_batch(
+            vocab, tokens + i, rest < INTERN_BATCH ? rest : INTERN_BATCH, ret_ids + i, err);
+    }
+    return code;
 }
 
 uint32_t med_vocab_find(const struct med_vocab *vocab, struct med_str term)

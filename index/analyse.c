@@ -118,14 +118,14 @@ static enum med_code add_terms(struct worker *w, struct piece *p, struct med_str
         !med_grow(&p->sentences, &p->sentence_cap, p->sentence_count + sentence_count + 1,
             sizeof *p->sentences))
         return out_of_memory(err);
+    code = med_vocab_intern_tokens(w->vocab, tokens, count, p->terms + p->term_count, err);
+    if (code) return code;
     size_t next = 0;
     for (size_t i = 0; i < count; i++) {
         bool opens = false;
         for (; next < sentence_count && tokens[i].start >= sentences[next].start; next++)
             opens = true;
         if (opens) p->sentences[p->sentence_count++] = p->term_count;
-        code = med_vocab_intern(w->vocab, tokens[i].term, &p->terms[p->term_count], err);
-        if (code) return code;
         p->term_count++;
         run->count++;
         run->length += !tokens[i].extra;

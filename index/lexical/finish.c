@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 
+#define CHAINS_AHEAD 24u
+#define SLICES_AHEAD 12u
+
 struct sorted_term {
     uint64_t key;
     uint32_t id;
@@ -47,6 +50,17 @@ static enum med_code encode_chain(
     return lex_encoder_term(encoder, med_vocab_term(w->vocab, id), chain->df, err);
 }
 
+/* Terms follow each other by their bytes, their chains and postings lie anywhere. */
+static void fetch_ahead(
+    const struct med_lex_writer *w, const struct sorted_term *terms, uint32_t i, uint32_t count)
+{
+    if (i + CHAINS_AHEAD < count) __builtin_prefetch(&w->chains[terms[i + CHAINS_AHEAD].id]);
+    if (i + SLICES_AHEAD >= count) return;
+    uint32_t id = terms[i + SLICES_AHEAD].id;
+    __builtin_prefetch(lex_chain_reader_of(w, &w->chains[id]).pos);
+    __builtin_prefetch(med_vocab_term(w->vocab, id).ptr);
+}
+
 enum med_code lex_writer_write(const struct med_lex_writer *writer, const struct med_fs *fs,
     const char *dir, const char *prefix, struct med_file_ref ret_files[MED_LEX_FILE_COUNT],
     struct med_err *err)
@@ -60,8 +74,10 @@ enum med_code lex_writer_write(const struct med_lex_writer *writer, const struct
     struct lex_encoder *encoder = NULL;
     enum med_code code = sort_terms(writer, &terms, &shape.term_count, err);
     if (code == MED_OK) code = lex_encoder_new(fs, dir, prefix, &shape, &encoder, err);
-    for (uint32_t i = 0; code == MED_OK && i < shape.term_count; i++)
+    for (uint32_t i = 0; code == MED_OK && i < shape.term_count; i++) {
+        fetch_ahead(writer, terms, i, shape.term_count);
         code = encode_chain(writer, terms[i].id, encoder, err);
+    }
     if (code == MED_OK) code = lex_encoder_finish(encoder, ret_files, err);
     lex_encoder_free(&encoder);
     med_free(terms);

@@ -24,6 +24,9 @@ const uint16_t lex_slice_bytes[16] = {
     8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048};
 #define UNITS_PER_BLOCK (LEX_POOL_BLOCK_BYTES / LEX_UNIT)
 #define POSTING_BYTES_MAX 10u
+/* Terms of a passage lie anywhere in the tables: fetched while others are worked on. */
+#define CHAINS_AHEAD 16u
+#define SLICES_AHEAD 8u
 
 enum med_code med_lex_writer_new(const struct med_vocab *vocab, struct med_lex_weights weights,
     struct med_lex_writer **ret_writer, struct med_err *err)
@@ -265,6 +268,12 @@ static bool write_posting(struct med_lex_writer *w, struct lex_chain *chain)
     return chain_append(w, chain, bytes, len);
 }
 
+static void fetch_tail(const struct med_lex_writer *w, uint32_t term)
+{
+    const struct lex_chain *chain = &w->chains[term];
+    if (chain->tail) __builtin_prefetch(slice_at(w, chain->tail) + chain->used, 1);
+}
+
 enum med_code med_lex_writer_chunk(
     struct med_lex_writer *w, struct med_lex_field body, struct med_err *err)
 {
@@ -280,6 +289,8 @@ enum med_code med_lex_writer_chunk(
         return writer_fail_nomem(err, w);
     size_t touched = 0;
     for (size_t i = 0; i < body.term_count; i++) {
+        if (i + CHAINS_AHEAD < body.term_count)
+            __builtin_prefetch(&w->chains[body.terms[i + CHAINS_AHEAD]], 1);
         struct lex_chain *chain = &w->chains[body.terms[i]];
         if (!chain->wtf) {
             w->touched[touched++] = body.terms[i];
@@ -295,6 +306,7 @@ enum med_code med_lex_writer_chunk(
     }
     bool ok = true;
     for (size_t i = 0; i < touched; i++) {
+        if (i + SLICES_AHEAD < touched) fetch_tail(w, w->touched[i + SLICES_AHEAD]);
         if (ok) ok = write_posting(w, &w->chains[w->touched[i]]);
         w->chains[w->touched[i]].wtf = 0;
     }

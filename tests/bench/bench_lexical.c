@@ -80,10 +80,9 @@ static struct med_lex_field analyze(struct bench *b, struct med_str text, uint32
     size_t count;
     must(med_analyze(b->analyzer, text, &tokens, &count, &err), &err);
     struct med_lex_field field = {.terms = terms};
-    for (size_t i = 0; i < count && field.term_count < FIELD_TERMS_MAX; i++) {
-        must(med_vocab_intern(b->vocab, tokens[i].term, &terms[field.term_count++], &err), &err);
-        if (!tokens[i].extra) field.length++;
-    }
+    field.term_count = count < FIELD_TERMS_MAX ? count : FIELD_TERMS_MAX;
+    must(med_vocab_intern_tokens(b->vocab, tokens, field.term_count, terms, &err), &err);
+    for (size_t i = 0; i < field.term_count; i++) field.length += !tokens[i].extra;
     b->text_bytes += text.len;
     return field;
 }

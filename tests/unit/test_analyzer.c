@@ -435,6 +435,61 @@ static void vocabulary_numbers_terms_in_order_of_appearance(void **state)
     assert_null(vocab);
 }
 
+/* Some word of one to twenty letters and digits, of which there are more than any cache holds. */
+static size_t draw_word(struct med_rng *rng, char *word)
+{
+    static const char *const endings[] = {"", "s", "ing", "ational", "ies", "ed", "ability", "ly"};
+    size_t len = 1 + med_rng_below(rng, 14);
+    for (size_t i = 0; i < len; i++) {
+        uint64_t kind = med_rng_below(rng, 40);
+        char first = kind == 0 ? '0' : kind < 4 ? 'A' : 'a';
+        word[i] = (char)(first + (char)med_rng_below(rng, kind == 0 ? 10 : 26));
+    }
+    const char *ending = endings[med_rng_below(rng, 8)];
+    memcpy(word + len, ending, strlen(ending) + 1);
+    return len + strlen(ending);
+}
+
+/* Sixteen bytes at a time inside a text, byte by byte at its end; from a cache or not. */
+static void a_word_has_one_term_and_one_number_wherever_it_stands(void **state)
+{
+    struct med_analyzer *fresh = NULL;
+    struct med_vocab *vocab = NULL, *other = NULL;
+    struct med_rng rng;
+    med_rng_seed(&rng, 11);
+    assert_int_equal(med_analyzer_new(&fresh, NULL), MED_OK);
+    assert_int_equal(med_vocab_new(&vocab, NULL), MED_OK);
+    assert_int_equal(med_vocab_new(&other, NULL), MED_OK);
+    for (unsigned text = 0; text < 2000; text++) {
+        char words[50][40], all[50 * 40 + 1] = "";
+        size_t len = 0, count, one;
+        for (size_t i = 0; i < 50; i++) {
+            if (i && med_rng_below(&rng, 3) == 0) /* words come again */
+                memcpy(words[i], words[i - 1], sizeof words[i]);
+            else
+                draw_word(&rng, words[i]);
+            len += (size_t)snprintf(all + len, sizeof all - len, "%s; ", words[i]);
+        }
+        const struct med_token *tokens, *alone;
+        uint32_t ids[50], id;
+        assert_int_equal(med_analyze(*state, med_str_of(all), &tokens, &count, NULL), MED_OK);
+        assert_int_equal(count, 50);
+        assert_int_equal(med_vocab_intern_tokens(vocab, tokens, count, ids, NULL), MED_OK);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(med_analyze(fresh, med_str_of(words[i]), &alone, &one, NULL), MED_OK);
+            assert_int_equal(one, 1);
+            assert_true(med_str_eq(alone->term, tokens[i].term));
+            assert_int_equal(med_vocab_intern(other, alone->term, &id, NULL), MED_OK);
+            assert_int_equal(ids[i], id);
+        }
+    }
+    assert_true(med_vocab_count(vocab) > 50000);
+    assert_int_equal(med_vocab_count(vocab), med_vocab_count(other));
+    med_vocab_free(&other);
+    med_vocab_free(&vocab);
+    med_analyzer_free(&fresh);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +505,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             watched_terms_are_found_as_by_the_full_analysis, setup, teardown),
         cmocka_unit_test_setup_teardown(function_words_are_told_from_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_word_has_one_term_and_one_number_wherever_it_stands, setup, teardown),
         cmocka_unit_test(running_out_of_memory_is_an_error),
         cmocka_unit_test(vocabulary_numbers_terms_in_order_of_appearance),
     };
