@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """PubMed XML to docstore, beside what unpacking and parsing alone cost, in one run.
 
-    bench_ingest.py --build RELEASE_BUILD_FOLDER [--rounds N] [--citations N] [--json FILE]
+    bench_ingest.py --build RELEASE_BUILD_FOLDER [--rounds N] [--citations N] [--keep NAME]
 
 Multiplies the real PubMed files (MEDICUS_SHARED, default ../shared) by gen_pubmed (seeded), then
 runs alternately, `--rounds` times: zlib, libdeflate, libxml2 and expat alone (bench_ingest_peers,
 on one core, the time of their calls), and `medicus ingest` as a whole process, start and end
 included, into a new data folder, on one core and on two. Checks that the store has every citation,
 and that titles, abstracts, authors, MeSH headings and journals of a sample are what ElementTree
-reads from the file. Prints medians as a table; --json writes them for programs. With --input
+reads from the file. Prints medians as a table; --keep writes results/NAME.json. With --input
 FILE... those files are taken instead of generated ones.
 """
 import argparse
@@ -24,6 +24,8 @@ import tempfile
 import unicodedata
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+
+import measured
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ["zlib", "libdeflate", "libxml2", "expat"]
@@ -109,10 +111,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--citations", type=int, default=30000, help="in each of two files")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", metavar="NAME", help="write results/NAME.json")
     parser.add_argument("--input", type=Path, nargs="*")
     parser.add_argument("--work", type=Path, help="an empty folder (default: a temporary one)")
     args = parser.parse_args()
+    args.load = measured.load()
     subprocess.run(["ninja", "-C", args.build, "service/medicus", "tests/bench/gen_pubmed",
                     "tests/bench/bench_ingest_peers"], check=True, stdout=subprocess.DEVNULL)
     work = Path(tempfile.mkdtemp(prefix="medicus-ingest-", dir=args.work))
@@ -159,23 +162,29 @@ def report(args, times, peaks, xml_bytes, added, checked, work, two):
                    "citations_per_s": round(added / seconds),
                    "of_libxml2": round(parser / seconds, 3), "peak_rss_mib": round(peaks[name], 1)}
             for name, seconds in medians.items()}
-    print(f"{added} citations, {xml_bytes / 1e6:.0f} MB of XML, median of {args.rounds} rounds; "
-          f"{checked} citations compared; docstore {store / 1e6:.0f} MB\n")
-    print("| | MB/s of XML | citations/s | of libxml2's speed | peak RSS, MiB |")
-    print("|---|---|---|---|---|")
-    for name, row in rows.items():
-        print(f"| {name} | {row['mb_per_s']:.0f} | {row['citations_per_s']:,} | "
-              f"{row['of_libxml2']:.2f} | {row['peak_rss_mib']:.0f} |")
+    about = (f"{added:,} citations, {xml_bytes / 1e6:.0f} MB of XML, median of {args.rounds} "
+             f"rounds; {checked} citations compared; docstore {store / 1e6:.0f} MB.")
     if two < 2:
-        print("\nThis machine gave one core only.")
-    if args.json:
-        ratio, rate = rows["medicus, 1 core"]["of_libxml2"], rows["medicus, 2 cores"]
-        bars = {"one_core_of_libxml2": {"value": ratio, "at_least": 0.4},
-                "two_cores_citations_per_s": {"value": rate["citations_per_s"], "at_least": 15000}}
-        told = {"benchmark": "ingest", "citations": added, "xml_bytes": xml_bytes,
-                "docstore_bytes": store, "rounds": args.rounds, "compared": checked,
-                "results": rows, "bars": bars}
-        args.json.write_text(json.dumps(told, indent=2) + "\n")
+        about += " This machine gave one core only."
+    head = ["", "MB/s of XML", "citations/s", "of libxml2's speed", "peak RSS, MiB"]
+    cells = [[name, f"{row['mb_per_s']:.0f}", f"{row['citations_per_s']:,}",
+              f"{row['of_libxml2']:.2f}", f"{row['peak_rss_mib']:.0f}"]
+             for name, row in rows.items()]
+    print(f"{about}\n\n| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
+    for row in cells:
+        print("| " + " | ".join(row) + " |")
+    if not args.keep:
+        return
+    share = rows["medicus, 1 core"]["of_libxml2"]
+    rate = rows["medicus, 2 cores"]["citations_per_s"]
+    bars = [{"bar": "PubMed XML to docstore, one core, against the XML parser alone",
+             "limit": "at least 0.40", "measured": f"{share:.2f}", "kept": share >= .4},
+            {"bar": "PubMed XML to docstore, two cores", "limit": "at least 15,000 citations/s",
+             "measured": f"{rate:,}", "kept": rate >= 15000}]
+    measured.keep(args.keep, {
+        "title": "PubMed XML to docstore", "order": 70, "load": f"{args.load:.1f} before",
+        "command": "tests/bench/bench_ingest.py --build BUILD --keep ingest", "notes": [about],
+        "bars": bars, "tables": [{"head": head, "rows": cells}], "figures": rows})
 
 
 if __name__ == "__main__":

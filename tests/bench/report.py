@@ -124,7 +124,7 @@ def scale_tables(results):
     def dense(kind, key):
         return lambda r: f"{r['kinds'][kind][key]:,.4g}"
 
-    kinds = rows(*((f"{kind}, {name}", dense(kind, key)) ("hnsw", "ivf")
+    kinds = rows(*((f"{kind}, {name}", dense(kind, key)) for kind in ("hnsw", "ivf")
                    for key, name in KIND_FIGURES),
                  ("seconds to build the other kind",
                   lambda r: f"{r['kinds']['other_build_seconds']:,.0f}"))
