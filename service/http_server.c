@@ -263,12 +263,12 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
     x->request.target = copy;
     x->request.path = med_str_sub(copy, 0, mark);
     if (mark < copy.len) x->request.query = med_str_sub(copy, mark + 1, copy.len);
-    if (x->connection) {
+    if (x->connection && atomic_load(&x->connection->phase) != PHASE_FRESH) {
         /* The first request's deadline counts from the connection; later ones' from here. */
-        if (atomic_load(&x->connection->phase) != PHASE_FRESH) {
-            atomic_store(&x->connection->phase, PHASE_BUSY);
-            set_deadline(x->connection, s->options.header_deadline_ms);
-        }
+        atomic_store(&x->connection->phase, PHASE_BUSY);
+        set_deadline(x->connection, s->options.header_deadline_ms);
+        /* Closed as idle at this moment: a request that cannot be answered is not begun. */
+        x->refused = atomic_load(&x->connection->deadline_ns) == REAPED;
     }
     return x;
 }
@@ -476,7 +476,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     (void)mhd;
     if (!x) return MHD_NO;
     switch (x->step) {
-    case STEP_HEADER: read_header(x, url, method, version); return on_header(x);
+    case STEP_HEADER:
+        if (x->refused) return MHD_NO;
+        read_header(x, url, method, version);
+        return on_header(x);
     case STEP_BODY:
         if (*len == 0) return on_complete(x);
         size_t taken = *len;

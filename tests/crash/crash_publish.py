@@ -15,6 +15,7 @@ nothing about time. MEDICUS_RATE, MEDICUS_SECONDS and MEDICUS_PUBLISHES say othe
 """
 
 import asyncio
+import collections
 import json
 import os
 import subprocess
@@ -26,6 +27,7 @@ from crash_cli import (DIM, NO_GATE, SAMPLE, SECONDS_MAX, SOAK, Medicus, Server,
 
 GENERATIONS = 5
 CURSOR_SECONDS = 2  # how long a generation that was served stays open
+IDLE_SECONDS_MAX = 20  # of a connection; the server's own limit is 60
 DUE_LATE_MAX = 0.25  # seconds; more and this client was not an open loop
 
 
@@ -61,14 +63,17 @@ class Client:
     def __init__(self, address):
         self.host, port = address.removeprefix("http://").split(":")
         self.port = int(port)
-        self.idle = []
+        self.idle = collections.deque()  # the longest idle first
 
     async def get(self, path):
         """(status, body) of one request."""
-        # One that a burst opened may have been closed since, as idle: that is no failure.
-        self.idle = [kept for kept in self.idle if not kept[0].at_eof()]
-        reader, writer = self.idle.pop() if self.idle else \
-            await asyncio.open_connection(self.host, self.port, limit=1 << 22)
+        # What a burst opened is let go before the server closes it as idle, which the next request
+        # could meet. One that is closed earlier is a failure.
+        oldest = time.monotonic() - IDLE_SECONDS_MAX
+        while self.idle and self.idle[0][2] < oldest:
+            self.idle.popleft()[1].close()
+        reader, writer, _ = self.idle.pop() if self.idle else \
+            (*await asyncio.open_connection(self.host, self.port, limit=1 << 22), 0)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         length = int(head.split("content-length: ")[1].split("\r\n")[0])
@@ -76,7 +81,7 @@ class Client:
         if "connection: close" in head:
             writer.close()
         else:
-            self.idle.append((reader, writer))
+            self.idle.append((reader, writer, time.monotonic()))
         return int(head.split()[1]), body
 
 

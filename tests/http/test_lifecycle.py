@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import pathlib
+import random
 import re
 import resource
 import select
@@ -241,6 +242,60 @@ class Crowd(WithServer):
             return self.server.get("/livez").status == 200
         except (ConnectionError, http.client.HTTPException):
             return False
+
+
+class IdleConnections(WithServer):
+    """A connection that is closed as idle can meet the next request: that one is answered whole, or
+    was not begun and may be sent again."""
+    flags = ("--idle-ms", "100")
+    CALLERS = 40
+
+    def answered(self):
+        """By the server's own count."""
+        found = re.search(rb'^medicus_http_requests_total\{route="terms",status="200"\} (\d+)$',
+                          self.server.get("/metrics").body, re.M)
+        return int(found.group(1))
+
+    def meet(self, number):
+        """Two requests with a pause that ends at about the time at which the server closes."""
+        rng = random.Random(number)
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=HANG) as sock:
+            for pause in (0, rng.uniform(0.08, 0.35)):
+                time.sleep(pause)
+                data = b""
+                try:
+                    sock.sendall(b"GET /v1/terms?q=asthma HTTP/1.1\r\nHost: a\r\n\r\n")
+                    while b"\r\n\r\n" not in data or len(data) < self.whole(data):
+                        piece = sock.recv(1 << 16)
+                        if not piece:
+                            break
+                        data += piece
+                except ConnectionError:
+                    pass
+                if not data:
+                    self.assertGreater(pause, 0)
+                    return 1, 1
+                self.assertEqual(len(data), self.whole(data))
+        return 2, 0
+
+    @staticmethod
+    def whole(data):
+        head = data.partition(b"\r\n\r\n")[0]
+        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        return len(head) + 4 + int(length.group(1))
+
+    def test_a_request_that_meets_the_end_of_its_connection_was_not_begun(self):
+        before, answers, closed = self.answered(), 0, 0
+        with concurrent.futures.ThreadPoolExecutor(self.CALLERS) as pool:
+            for turn in range(40):
+                numbers = range(turn * self.CALLERS, (turn + 1) * self.CALLERS)
+                for answered, gone in pool.map(self.meet, numbers):
+                    answers += answered
+                    closed += gone
+                if turn >= 4 and closed and answers > closed + len(numbers):
+                    break
+        self.assertGreater(closed, 0)
+        self.assertEqual(self.answered() - before, answers)
 
 
 class Overload(WithServer):
