@@ -35,7 +35,8 @@ SHARED = pathlib.Path(os.environ.get("MEDICUS_SHARED", measured.HERE.parents[1] 
 DATA = SHARED.resolve() / "data"
 REAL = ("jats/pmc-oa-ccby-1200.tar.gz", "scale/pubmed-citations-172k.jsonl.gz",
         "scale/pubmed-abstracts-18k.jsonl.gz")
-SETS = ("scifact", "nfcorpus", "bioasq", "pubmedqa", "med")
+QUESTION_FILES = [DATA / "beir" / name / "queries.jsonl"
+                  for name in ("scifact", "nfcorpus", "bioasq", "pubmedqa", "med")]
 START_SECONDS = 120
 
 
@@ -66,8 +67,8 @@ def make_collection(build, work, size):
 
 
 def questions():
-    for name in SETS:
-        lines = (DATA / "beir" / name / "queries.jsonl").read_text(encoding="utf-8").splitlines()
+    for path in QUESTION_FILES:
+        lines = path.read_text(encoding="utf-8").splitlines()
         yield from (json.loads(line)["text"] for line in lines)
 
 
@@ -148,9 +149,8 @@ def read_latencies(text):
 
 def measure_kinds(build, data):
     """The dense index as it is, and as it would be of the other kind (bench_kinds.c)."""
-    segment = max((data / "segments").iterdir(), key=lambda path: (path / "vectors").stat().st_size)
     with tempfile.TemporaryDirectory(dir=data.parent) as work:
-        command = [build / "tests/bench/bench_kinds", segment, work]
+        command = [build / "tests/bench/bench_kinds", data, work, *QUESTION_FILES]
         return json.loads(measured.run(command)[1])
 
 
@@ -169,9 +169,8 @@ def measure(build, work, size):
     say(f"{size}: check ...")
     check, _ = measured.run([medicus, "check", "--quiet", "--json", "--data", data])
     say(f"{size}: search ...")
-    asked = [DATA / "beir" / name / "queries.jsonl" for name in SETS]
     search, output = measured.run([build / "tests/bench/bench_search", "--queries", QUESTIONS,
-                                   data, *asked], OMP_NUM_THREADS="1")
+                                   data, *QUESTION_FILES], OMP_NUM_THREADS="1")
     say(f"{size}: kinds of dense index ...")
     kinds = measure_kinds(build, data)
     say(f"{size}: serve ...")
