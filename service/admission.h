@@ -29,7 +29,7 @@
 /* Less than the second of Retry-After: who comes back in a crowd finds room for one. */
 #define ADMISSION_CALM_NS 500000000ull
 
-#define ADMISSION_ALWAYS 3 /* per thread */
+#define ADMISSION_ALWAYS 2 /* per thread */
 
 struct admission {
     unsigned threads;

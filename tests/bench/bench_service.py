@@ -179,9 +179,8 @@ def result(args, alone, http, over):
     where = f"{args.mode}, {args.cores} cores"
     what = "HTTP against the same searches in process, " + where
     return {
-        "title": f"The service under load, {args.label}", "order": 61, "command":
-        "tests/bench/bench_service.py BUILD DATA S/beir/{scifact,nfcorpus,bioasq,pubmedqa,med}/"
-        f"queries.jsonl --mode {args.mode} --label '{args.label}'",
+        "title": f"The service under load, {args.label}", "order": 61,
+        "command": f"tests/bench/run.sh --only http --collection {args.label}",
         "load": f"{args.load:.1f} before", "figures":
         {"in_process": alone, "http": http, "overload": over}, "notes": [
             "Generator: h2load (Debian nghttp2-client), one thread, on the cores of the server "
