@@ -3,6 +3,19 @@
 #include "index/lexical/kernels.h"
 #include "index/lexical/list.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define CACHE_LINE 64u
+#define PREFETCH_BYTES 256u
+
+/* A block's payload, before it is known whether it will be decoded. */
+static void fetch(const uint8_t *payload)
+{
+    for (size_t i = 0; i < PREFETCH_BYTES; i += CACHE_LINE) __builtin_prefetch(payload + i);
+}
+
 /* Searches and kernels look at whole vectors: what is behind the end must be harmless. */
 static void fill_slack(struct lex_cursor *c)
 {
@@ -143,17 +156,45 @@ static struct lex_block load_block(const struct lex_cursor *c, uint32_t j)
     return block;
 }
 
+/* The bound of a block's impacts: impacts_bound, with one division for all of them. */
+static uint32_t block_impacts_bound(const struct lex_cursor *c, const struct lex_impact *impacts)
+{
+#if defined(__x86_64__)
+    const float *norms = c->context->code_norms;
+    __m128i wtf = _mm_setr_epi32(impacts[0].wtf, impacts[1].wtf, impacts[2].wtf, 0);
+    __m128 norm =
+        _mm_setr_ps(norms[impacts[0].len], norms[impacts[1].len], norms[impacts[2].len], 1);
+    __m128 tf = _mm_cvtepi32_ps(wtf),
+           any = _mm_castsi128_ps(_mm_cmpeq_epi32(wtf, _mm_set1_epi32(255)));
+    __m128 share = _mm_div_ps(tf, _mm_add_ps(tf, norm));
+    share = _mm_or_ps(_mm_andnot_ps(any, share), _mm_and_ps(any, _mm_set1_ps(1)));
+    __m128i best = _mm_cvtps_epi32(_mm_mul_ps(_mm_set1_ps(c->factor), share));
+    best = _mm_and_si128(best, _mm_cmpgt_epi32(wtf, _mm_setzero_si128()));
+    uint32_t lanes[4], bound = 0;
+    _mm_storeu_si128((__m128i *)(void *)lanes, best);
+    for (uint32_t i = 0; i < LEX_BLOCK_IMPACTS; i++)
+        if (lanes[i] > bound) bound = lanes[i];
+    return bound + (bound >> 20) + 1;
+#else
+    return impacts_bound(c, impacts, LEX_BLOCK_IMPACTS);
+#endif
+}
+
 uint32_t lex_cursor_bound_of(const struct lex_cursor *c, uint32_t j)
 {
     if (!c->blocks) return c->bound;
     struct lex_block block = load_block(c, j);
-    uint32_t bound = impacts_bound(c, block.impacts, LEX_BLOCK_IMPACTS);
+    uint32_t bound = block_impacts_bound(c, block.impacts);
     return bound < c->bound ? bound : c->bound;
 }
 
 uint32_t lex_cursor_block_bound(struct lex_cursor *c)
 {
     if (!c->has_block_bound) {
+        if (c->blocks) {
+            uint32_t offset = load_block(c, c->block).offset;
+            if (offset < c->payload_size) fetch(c->payload + offset);
+        }
         c->block_bound = lex_cursor_bound_of(c, c->block);
         c->has_block_bound = true;
     }
@@ -179,6 +220,8 @@ enum med_code lex_cursor_decode_slow(struct lex_cursor *c, struct med_err *err)
                   lex_packed_bytes(c->count, block.wtf_bits);
     if (block.offset > c->payload_size || need > c->payload_size - block.offset)
         return corrupt(err);
+    /* What follows is the block that is decoded next, most of the time. */
+    fetch(c->payload + block.offset + need);
     uint64_t last =
         lex_unpack_ids(c->payload + block.offset, c->count, block.id_bits, c->block_base, c->ids);
     if (last != c->block_last) return corrupt(err);

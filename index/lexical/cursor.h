@@ -69,6 +69,14 @@ static inline uint32_t lex_cursor_block_start(const struct lex_cursor *cursor)
     return cursor->block_base + 1;
 }
 
+/* Fetches what the next window will ask for. */
+static inline void lex_cursor_prefetch_skips(const struct lex_cursor *cursor)
+{
+    if (!cursor->blocks) return;
+    __builtin_prefetch(cursor->blocks + ((size_t)cursor->block + 8) * sizeof(struct lex_block));
+    __builtin_prefetch(cursor->last_ids + ((size_t)cursor->block + 16) * sizeof(uint32_t));
+}
+
 /* Upper bound within the current block. */
 uint32_t lex_cursor_block_bound(struct lex_cursor *cursor);
 /* Upper bound within block j >= the current one. */

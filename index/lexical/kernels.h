@@ -13,7 +13,7 @@ size_t lex_keep(const uint32_t *ids, const uint32_t *values, size_t count, uint3
     uint32_t *ret_ids, uint32_t *ret_values);
 
 /* Sums of a window's chunks by position, and which groups of 16 have any. All zero when unused. */
-#define LEX_WINDOW 4096u /* chunks that are scored together; their sums fit the L1 cache */
+#define LEX_WINDOW 16384u /* chunks that are scored together */
 #define LEX_GROUP 16u
 #define LEX_GROUPS (LEX_WINDOW / LEX_GROUP)
 struct lex_sums {

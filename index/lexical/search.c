@@ -3,7 +3,7 @@
  * MaxScore (Turtle and Flood 1995) splits the query's terms: the bounds of the *optional* ones
  * together stay below what a chunk needs to enter the result, so only postings of the *essential*
  * ones can introduce candidates. Bounds per block (Ding and Suel 2011, Chakrabarti et al. 2011)
- * make the split different in each stretch of the collection. Per window of at most 4,096 chunks:
+ * make the split different in each stretch of the collection. Per window of at most 16,384 chunks:
  *
  *   1. bound every term within the window; if the sum is below the need, skip as far as it holds;
  *   2. split: terms become optional in rising order of bound per posting while their sum allows;
@@ -30,17 +30,20 @@
 #define WINDOW_FIRST                                                                               \
     512u /* the first windows are small: everything is essential until the heap is full */
 #define WINDOW_BLOCKS_MAX                                                                          \
-    6u /* a term with more blocks per window is bounded by its list's maximum */
-/* The sample for predictions: the first of so many windows, which are small for being spread. */
+    3u /* a term with more blocks per window is bounded by its list's maximum */
+/* The sample for predictions: so many windows at equal distances, but at most every thirty-second.
+ */
 #define SAMPLE_WINDOW 1024u
-#define SAMPLE_STRIDE 16u
+#define SAMPLE_WINDOWS 32u
+#define SAMPLE_STRIDE_MIN (32u * SAMPLE_WINDOW)
 /* Predicted is the score at the expected rank plus so many standard deviations, and some more. */
-#define SAMPLE_DEVIATIONS 3.0
+#define SAMPLE_DEVIATIONS 4.0
 #define SAMPLE_RANK_MIN 2.0
 /* Smaller searches are over before predicting pays. */
 #define PREDICT_K_MIN 64u
 #define PREDICT_POSTINGS_MIN 50000u
 #define PREDICT_CHUNKS_MIN 20000u
+#define OFFERS_AHEAD 8u
 #define SORT_OPTIONAL_MAX 64u /* with more terms the static order is good enough */
 
 struct search {
@@ -100,6 +103,7 @@ static enum med_code window_bound(
             last = lex_cursor_last_of(c, j);
         }
     }
+    lex_cursor_prefetch_skips(c);
     *ret_bound = bound;
     return MED_OK;
 }
@@ -299,9 +303,12 @@ static enum med_code finish_window(struct search *s, size_t count, struct med_er
         enum med_code code = complete(s, scratch->optional[i], rest, &count, err);
         if (code != MED_OK) return code;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (i + OFFERS_AHEAD < count)
+            lex_topk_prefetch(&s->topk, scratch->candidates[i + OFFERS_AHEAD]);
         if (scratch->candidate_sums[i] >= s->topk.floor)
             lex_topk_offer(&s->topk, scratch->candidates[i], scratch->candidate_sums[i]);
+    }
     return MED_OK;
 }
 
@@ -349,12 +356,19 @@ static enum med_code search_windows(struct search *s, struct med_err *err)
 
 /* --- predicting the need --- */
 
+static uint32_t sample_stride(const struct search *s)
+{
+    uint32_t stride = s->lex->chunk_count / SAMPLE_WINDOWS / 64 * 64;
+    return stride > SAMPLE_STRIDE_MIN ? stride : SAMPLE_STRIDE_MIN;
+}
+
 /* Which share of the chunks that may be returned is in the sample. */
 static double sampled_share(const struct search *s)
 {
     uint32_t end = s->lex->chunk_count, all = s->filter.words ? s->filter.set_count : end;
+    uint32_t stride = sample_stride(s);
     uint64_t in = 0;
-    for (uint32_t low = 0; low < end; low += SAMPLE_STRIDE * SAMPLE_WINDOW) {
+    for (uint32_t low = 0; low < end; low += stride) {
         uint32_t high = end - low < SAMPLE_WINDOW ? end : low + SAMPLE_WINDOW;
         if (!s->filter.words) in += high - low;
         for (uint32_t w = low >> 6; s->filter.words && w <= (high - 1) >> 6; w++)
@@ -374,12 +388,12 @@ static void restart(struct search *s, size_t k, const uint32_t *groups, uint32_t
 static enum med_code predict(
     struct search *s, size_t k, const uint32_t *groups, uint32_t *ret_need, struct med_err *err)
 {
-    uint32_t end = s->lex->chunk_count;
+    uint32_t end = s->lex->chunk_count, stride = sample_stride(s);
     double expected = (double)k * sampled_share(s);
     double rank = expected + SAMPLE_DEVIATIONS * sqrt(expected) + SAMPLE_RANK_MIN;
     lex_topk_init(&s->topk, s->scratch->heap, rank < (double)k ? (size_t)rank : k, groups);
     enum med_code code = MED_OK;
-    for (s->low = 0; s->low < end && code == MED_OK; s->low += SAMPLE_STRIDE * SAMPLE_WINDOW) {
+    for (s->low = 0; s->low < end && code == MED_OK; s->low += stride) {
         s->high = end - s->low < SAMPLE_WINDOW ? end : s->low + SAMPLE_WINDOW;
         code = search_window(s, err);
     }

@@ -23,6 +23,10 @@ struct lex_topk {
 
 void lex_topk_init(
     struct lex_topk *t, struct lex_topk_item *heap, size_t k, const uint32_t *groups);
+static inline void lex_topk_prefetch(const struct lex_topk *t, uint32_t chunk)
+{
+    if (t->groups) __builtin_prefetch(&t->groups[chunk]);
+}
 /* chunk is above all chunks offered before. sum > 0 */
 void lex_topk_offer(struct lex_topk *t, uint32_t chunk, uint32_t sum);
 /* A sum that every chunk with a key of at least the worst of the k best has; 1 when there are less

@@ -1,5 +1,5 @@
 /* Promises of lexical search that only larger collections can break: above a size it predicts what
- * the best passages reach, from the first 1,024 of every 16,384, and results must be those of
+ * the best passages reach, from the first 1,024 of every 32,768, and results must be those of
  * exhaustive search whether that was right or not. MEDICUS_SEED replays a run. */
 #include "common/fs.h"
 #include "common/limits.h"
@@ -35,7 +35,7 @@ struct index {
 static void add_chunk(
     struct med_rng *rng, struct med_lex_writer *writer, uint32_t i, enum where where)
 {
-    bool best = med_rng_below(rng, 40) == 0, in_sample = i % 16384 < 1024;
+    bool best = med_rng_below(rng, 40) == 0, in_sample = i % 32768 < 1024;
     if (where != EVERYWHERE) best = best && in_sample == (where == IN_SAMPLE);
     uint32_t terms[8];
     struct med_lex_field none = {0}, body = {.terms = terms};
