@@ -27,14 +27,18 @@ static size_t collapse(struct med_str raw, bool keep_lines, char *out, bool *ret
     return len;
 }
 
-/* Whether ASCII text has its white space in order already: nearly all has. Without branches, so
- * that the compiler looks at many bytes at once. */
-static bool in_order(struct med_str raw)
+/* Whether the white space of a text is in order already: nearly all is. Without branches, so that
+ * the compiler looks at many bytes at once. *ret_ascii: as that of collapse. */
+static bool in_order(struct med_str raw, bool *ret_ascii)
 {
     const unsigned char *p = (const unsigned char *)raw.ptr;
-    unsigned char wrong = p[0] == ' ' || p[raw.len - 1] == ' ';
-    for (size_t i = 0; i < raw.len; i++) wrong |= p[i] < ' ' || p[i] >= 0x7f;
-    for (size_t i = 1; i < raw.len; i++) wrong |= (p[i] == ' ') & (p[i - 1] == ' ');
+    unsigned char wrong = p[0] == ' ' || p[raw.len - 1] == ' ', all = p[0];
+    wrong |= p[0] < ' ' || p[0] == 0x7f;
+    for (size_t i = 1; i < raw.len; i++) {
+        wrong |= (p[i] < ' ') | (p[i] == 0x7f) | ((p[i] == ' ') & (p[i - 1] == ' '));
+        all |= p[i];
+    }
+    *ret_ascii = all < 0x80;
     return !wrong;
 }
 
@@ -45,14 +49,14 @@ static enum med_code clean(struct med_str raw, bool keep_lines, struct med_arena
         *ret_text = (struct med_str){0};
         return MED_OK;
     }
-    if (in_order(raw)) {
-        if (med_arena_str(arena, raw, ret_text)) return MED_OK;
-        return med_fail(err, MED_E_NOMEM, "out of memory for a text of %zu bytes", raw.len);
-    }
     char *ptr = med_arena_alloc(arena, raw.len + 1);
     if (!ptr) return med_fail(err, MED_E_NOMEM, "out of memory for a text of %zu bytes", raw.len);
     bool ascii;
-    struct med_str text = {.ptr = ptr, .len = collapse(raw, keep_lines, ptr, &ascii)};
+    struct med_str text = {.ptr = ptr, .len = raw.len};
+    if (in_order(raw, &ascii))
+        memcpy(ptr, raw.ptr, raw.len);
+    else
+        text.len = collapse(raw, keep_lines, ptr, &ascii);
     ptr[text.len] = '\0';
     if (!ascii) {
         med_buf_reset(scratch);

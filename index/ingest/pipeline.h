@@ -17,7 +17,7 @@
 #include "index/ingest/parser.h"
 #include "index/store/store.h"
 
-#define MED_PIPELINE_BYTES (16 * MED_MIB)
+#define MED_PIPELINE_BYTES (8 * MED_MIB)
 
 /* What the reader puts in: a record in `bytes`, or one that it skipped. */
 struct med_piece_item {

@@ -3,7 +3,8 @@
 
 #include "common/mem.h"
 
-#define SAMPLES_MAX 2000
+/* 2,000 gave dictionaries that are .4 % better, in three times the time (0.39 s). */
+#define SAMPLES_MAX 500
 #define SAMPLE_BYTES_MAX (16 * MED_KIB) /* of one document: its start is what documents share */
 #define SAMPLES_BYTES_MAX (8 * MED_MIB)
 
