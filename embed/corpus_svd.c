@@ -21,7 +21,8 @@
 
 #define OVERSAMPLING 16
 #define POWER_ITERATIONS 4
-#define PRODUCTS (2 * (POWER_ITERATIONS + 1) + 1)
+#define POWER_ITERATIONS_LARGE 2 /* longer training makes up for the rest */
+#define PASSAGES_LARGE 50000u
 #define RANK_TOLERANCE 1e-11 /* of squared lengths; noise of floats is near 1e-14 */
 #define GRAM_BLOCK_ROWS 512
 #define GRAM_STRIPES 16 /* partial sums of the Gram matrix, fixed so that threads do not matter */
@@ -40,6 +41,7 @@ struct svd {
     const struct med_corpus_kernels *kernels;
     unsigned threads;
     uint32_t width; /* dim + oversampling, a multiple of MED_CORPUS_LANES */
+    unsigned power_iterations;
     uint64_t products_done;
     struct sparse by_passage, by_term;
     float *y;     /* terms x width */
@@ -153,8 +155,9 @@ static enum med_code multiply(
     struct product product = {svd, matrix, in, out};
     enum med_code code =
         med_parallel_for(svd->threads, matrix->row_count, ROWS_GRAIN, multiply_rows, &product, err);
+    uint64_t products = 2 * (svd->power_iterations + 1) + 1;
     if (code == MED_OK &&
-        !med_progress(svd->progress, "svd", ++svd->products_done, PRODUCTS, "products"))
+        !med_progress(svd->progress, "svd", ++svd->products_done, products, "products"))
         code = med_fail(err, MED_E_CANCELLED, "training was stopped");
     return code;
 }
@@ -286,7 +289,7 @@ static enum med_code find_subspace(struct svd *svd, uint64_t seed, struct med_er
         if (i % 64 == 0) bits = med_rng_u64(&rng);
         svd->y[i] = bits >> (i % 64) & 1 ? 1.0f : -1.0f;
     }
-    for (unsigned power = 0; power <= POWER_ITERATIONS; power++) {
+    for (unsigned power = 0; power <= svd->power_iterations; power++) {
         enum med_code code = power > 0 ? orthonormalise(svd, err) : MED_OK;
         if (code == MED_OK) code = multiply(svd, &svd->by_passage, svd->y, svd->z, err);
         if (code == MED_OK) code = multiply(svd, &svd->by_term, svd->z, svd->y, err);
@@ -366,6 +369,8 @@ enum med_code corpus_svd(const struct corpus_set *set, uint32_t dim, uint64_t se
         .kernels = med_corpus_kernels(med_cpu_level()),
         .threads = threads,
         .width = dim + OVERSAMPLING,
+        .power_iterations =
+            set->passage_count < PASSAGES_LARGE ? POWER_ITERATIONS : POWER_ITERATIONS_LARGE,
     };
     enum med_code code = fill_matrix(&svd, err);
     if (code != MED_OK) goto out;

@@ -29,14 +29,16 @@
 #define BLOCK_PAIRS 64 /* of the similarity matrix, a piece of parallel work */
 #define EPOCHS_MAX 10
 #define EPOCHS_MIN 2
-#define PAIRS_PER_TRAINING_MAX 4000000ull /* fewer epochs on large corpora */
+#define PAIRS_PER_TRAINING_MAX 2500000ull /* fewer epochs on large corpora, in larger steps */
 #define SENTENCES_PER_PASSAGE 2           /* drawn anew in each epoch */
 #define WORD_DROPOUT 0.2
 #define TITLE_IN_REST 0.5
 #define TITLE_TOKENS_MIN 2
 #define HALVES_TOKENS_MIN 12 /* a passage of one sentence is split */
 #define TEMPERATURE 0.25f
-#define RATE 0.02
+#define RATE 0.02 /* of a training of up to RATE_BATCHES; then in proportion .. */
+#define RATE_BATCHES 2000u
+#define RATE_MAX 0.1 /* .. to this */
 #define RATE_FLOOR 0.05
 #define WARM_UP 0.1
 #define BETA1 0.9
@@ -355,7 +357,8 @@ static enum med_code train_batch(struct contrast *c, struct med_err *err)
 static struct med_adam adam_step(uint64_t step, uint64_t steps)
 {
     double done = (double)step / (double)steps;
-    double rate = RATE * fmin(1, done / WARM_UP) * fmax(RATE_FLOOR, 1 - done);
+    double peak = RATE * fmin(fmax(1, (double)steps / RATE_BATCHES), RATE_MAX / RATE);
+    double rate = peak * fmin(1, done / WARM_UP) * fmax(RATE_FLOOR, 1 - done);
     return (struct med_adam){
         .rate = (float)(rate / (1 - pow(BETA1, (double)step))),
         .beta1 = (float)BETA1,
