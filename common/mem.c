@@ -17,6 +17,11 @@ void med_mem_fail_after(uint64_t n)
     atomic_store(&fail_countdown, n);
 }
 
+uint64_t med_mem_fail_left(void)
+{
+    return atomic_load(&fail_countdown);
+}
+
 /* True when this allocation is the one that must fail. The switch then is off again. */
 static bool must_fail(void)
 {

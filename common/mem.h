@@ -31,3 +31,5 @@ bool med_grow(void *ptr_to_ptr, size_t *cap, size_t need, size_t elem_size);
 /* Tests only: the nth allocation from now on fails, once; 1 is the very next one. 0 switches it
  * off. Process-wide. */
 void med_mem_fail_after(uint64_t n);
+/* How many more succeed before that one: tests count allocations by it. 0 when it is off. */
+uint64_t med_mem_fail_left(void);

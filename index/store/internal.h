@@ -20,6 +20,7 @@ enum store_table {
 
 #define STORE_DICTS_MAX 64
 #define STORE_SPARE_MAX 64
+#define STORE_IDLE_MAX 16 /* each holds one of LMDB's reader slots */
 /* A batch takes no more than this, so that its room in the map can be known before it begins
  * (lmdb_env.h). Twice: pages that split are half full. Twice again for heads, aliases and branches
  * of very small documents. */
@@ -40,6 +41,8 @@ struct med_store {
     const struct med_dict *current;          /* of new records, as committed; NULL = none */
     struct med_zctx *spare[STORE_SPARE_MAX]; /* of closed snapshots, for the next ones */
     size_t spare_count;
+    struct med_snapshot *idle[STORE_IDLE_MAX]; /* closed ones whose transactions rest */
+    size_t idle_count;
 };
 
 /* med_store_open with other sizes: tests of map growth. */
@@ -54,6 +57,8 @@ enum med_code store_dict(struct med_store *store, struct med_txn *txn, uint32_t 
 enum med_code store_zctx_take(
     struct med_store *store, struct med_zctx **ret_zctx, struct med_err *err) MED_CHECK;
 void store_zctx_give(struct med_store *store, struct med_zctx **zctx);
+/* Ends what is kept for the next snapshots. */
+void store_idle_end(struct med_store *store);
 /* Gives a committed dictionary to the store (takes it, frees it when there is no place). It is the
  * one in use from now on. */
 void store_dict_add(struct med_store *store, struct med_dict **dict);

@@ -55,7 +55,7 @@ struct med_env {
 struct med_txn {
     struct med_env *env;
     MDB_txn *mdb;
-    bool write;
+    bool write, paused;
     uint64_t bytes_put;
     MDB_cursor *cursors[MED_ENV_TABLES_MAX];
     /* The largest key of each table once the transaction has written there: larger ones are
@@ -568,8 +568,32 @@ void med_txn_abort(struct med_txn **txn_ptr)
     if (!txn) return;
     close_cursors(txn);
     mdb_txn_abort(txn->mdb);
-    count_txn(txn->env, -1);
+    if (!txn->paused) count_txn(txn->env, -1);
     med_free(txn);
+}
+
+void med_txn_pause(struct med_txn *txn)
+{
+    assert(!txn->write && !txn->paused);
+    mdb_txn_reset(txn->mdb);
+    txn->paused = true;
+    count_txn(txn->env, -1);
+}
+
+enum med_code med_txn_resume(struct med_txn *txn, struct med_err *err)
+{
+    struct med_env *env = txn->env;
+    assert(txn->paused);
+    count_txn(env, 1);
+    int rc = env->broken ? MDB_PANIC : mdb_txn_renew(txn->mdb);
+    if (rc != 0) {
+        count_txn(env, -1);
+        return fail(err, rc, env->path, "resuming a transaction");
+    }
+    txn->paused = false;
+    for (unsigned i = 0; rc == 0 && i < env->table_count; i++)
+        if (txn->cursors[i]) rc = mdb_cursor_renew(txn->mdb, txn->cursors[i]);
+    return rc == 0 ? MED_OK : fail(err, rc, env->path, "resuming a cursor");
 }
 
 uint64_t med_txn_id(const struct med_txn *txn)

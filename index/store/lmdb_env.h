@@ -62,6 +62,11 @@ enum med_code med_txn_begin(
     struct med_env *env, bool write, struct med_txn **ret_txn, struct med_err *err) MED_CHECK;
 enum med_code med_txn_commit(struct med_txn **txn, struct med_err *err) MED_CHECK; /* consumes */
 void med_txn_abort(struct med_txn **txn); /* also ends a reading one */
+/* A reading transaction that rests sees nothing and holds nothing back: kept for the next reader,
+ * who resumes it and sees what is committed by then. Between the two it can only be aborted, and
+ * that is also what is left when resuming fails. */
+void med_txn_pause(struct med_txn *txn);
+enum med_code med_txn_resume(struct med_txn *txn, struct med_err *err) MED_CHECK;
 uint64_t med_txn_id(const struct med_txn *txn);
 uint64_t med_txn_count(struct med_txn *txn, unsigned table); /* entries in a table */
 

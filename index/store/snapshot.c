@@ -4,7 +4,28 @@
 
 #include "common/mem.h"
 
-enum med_code med_snapshot_open(
+static void end(struct med_snapshot **snapshot)
+{
+    if (!*snapshot) return;
+    med_txn_abort(&(*snapshot)->txn);
+    store_zctx_give((*snapshot)->store, &(*snapshot)->zctx);
+    med_free(*snapshot);
+    *snapshot = NULL;
+}
+
+/* A snapshot that was closed before, awake again; NULL when there is none that can be. */
+static struct med_snapshot *wake(struct med_store *store)
+{
+    struct med_snapshot *snapshot = NULL;
+    pthread_mutex_lock(&store->dict_mutex);
+    if (store->idle_count > 0) snapshot = store->idle[--store->idle_count];
+    pthread_mutex_unlock(&store->dict_mutex);
+    if (snapshot && med_txn_resume(snapshot->txn, NULL) != MED_OK)
+        end(&snapshot); /* the map has grown, for one */
+    return snapshot;
+}
+
+static enum med_code make(
     struct med_store *store, struct med_snapshot **ret_snapshot, struct med_err *err)
 {
     struct med_snapshot *snapshot = med_calloc(1, sizeof *snapshot);
@@ -12,22 +33,47 @@ enum med_code med_snapshot_open(
     snapshot->store = store;
     enum med_code code = store_zctx_take(store, &snapshot->zctx, err);
     if (code == MED_OK) code = med_txn_begin(store->env, false, &snapshot->txn, err);
-    if (code == MED_OK) code = store_state_read(snapshot->txn, &snapshot->state, err);
     if (code != MED_OK) {
-        med_snapshot_close(&snapshot);
+        end(&snapshot);
         return code;
     }
     *ret_snapshot = snapshot;
     return MED_OK;
 }
 
-void med_snapshot_close(struct med_snapshot **snapshot)
+enum med_code med_snapshot_open(
+    struct med_store *store, struct med_snapshot **ret_snapshot, struct med_err *err)
 {
-    if (!*snapshot) return;
-    med_txn_abort(&(*snapshot)->txn);
-    store_zctx_give((*snapshot)->store, &(*snapshot)->zctx);
-    med_free(*snapshot);
-    *snapshot = NULL;
+    struct med_snapshot *snapshot = wake(store);
+    enum med_code code = snapshot ? MED_OK : make(store, &snapshot, err);
+    if (code == MED_OK) code = store_state_read(snapshot->txn, &snapshot->state, err);
+    if (code != MED_OK) {
+        end(&snapshot);
+        return code;
+    }
+    *ret_snapshot = snapshot;
+    return MED_OK;
+}
+
+void med_snapshot_close(struct med_snapshot **snapshot_ptr)
+{
+    struct med_snapshot *snapshot = *snapshot_ptr;
+    if (!snapshot) return;
+    struct med_store *store = snapshot->store;
+    med_txn_pause(snapshot->txn);
+    pthread_mutex_lock(&store->dict_mutex);
+    if (store->idle_count < STORE_IDLE_MAX) {
+        store->idle[store->idle_count++] = snapshot;
+        snapshot = NULL;
+    }
+    pthread_mutex_unlock(&store->dict_mutex);
+    end(&snapshot);
+    *snapshot_ptr = NULL;
+}
+
+void store_idle_end(struct med_store *store)
+{
+    while (store->idle_count > 0) end(&store->idle[--store->idle_count]);
 }
 
 uint64_t med_snapshot_doc_count(const struct med_snapshot *snapshot)

@@ -113,6 +113,7 @@ void med_store_close(struct med_store **store_ptr)
     *store_ptr = NULL;
     if (!store) return;
     for (size_t i = 0; i < store->dict_count; i++) med_dict_free(&store->dicts[i]);
+    store_idle_end(store);
     med_env_close(&store->env);
     while (store->spare_count > 0) med_zctx_free(&store->spare[--store->spare_count]);
     pthread_mutex_destroy(&store->dict_mutex);

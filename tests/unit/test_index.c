@@ -1,4 +1,5 @@
 /* From documents in a store to answers: build, rank, present, fetch, on a real data folder. */
+#include "common/mem.h"
 #include "index/build.h"
 #include "index/internal.h"
 
@@ -328,6 +329,47 @@ static void function_words_weigh_little_but_acronyms_do_not(void **state)
     assert_int_equal(q.term_count, 1);
 }
 
+/* Requests of the kinds that agents send all day; rarer ones (phrases, facets, export) may
+ * allocate.
+ */
+static void search_everything(struct med_arena *arena)
+{
+    static const char *const questions[] = {"metoprolol in children with asthma",
+        "does IL-6 blockade change mortality in COVID-19 wards", "apixaban bleeding", "dose"};
+    for (size_t q = 0; q < sizeof questions / sizeof *questions; q++) {
+        for (enum med_mode mode = 0; mode < MED_MODE_COUNT; mode++) {
+            for (unsigned kind = 0; kind < 4; kind++) {
+                struct med_search_request request = MED_SEARCH_REQUEST_DEFAULT;
+                struct med_answer *answer;
+                request.query = med_str_of(questions[q]);
+                request.mode = mode;
+                if (kind == 1) request.filter.year_min = 2010;
+                if (kind == 2) request.group = MED_GROUP_NONE;
+                if (kind == 3) request.fusion = MED_FUSION_RRF;
+                med_arena_reset(arena);
+                assert_int_equal(
+                    med_search(fx.index, fx.searcher, &request, arena, &answer, NULL), MED_OK);
+                assert_true(answer->count > 0);
+            }
+        }
+    }
+}
+
+static void a_warm_search_allocates_nothing(void **state)
+{
+    (void)state;
+    const uint64_t many = 1000000;
+    struct med_arena *arena;
+    assert_int_equal(med_arena_new(MED_REQUEST_ARENA_BYTES_MAX, &arena, NULL), MED_OK);
+    for (int round = 0; round < 2; round++) search_everything(arena);
+    med_mem_fail_after(many);
+    search_everything(arena);
+    uint64_t left = med_mem_fail_left();
+    med_mem_fail_after(0);
+    assert_int_equal(many - left, 0);
+    med_arena_free(&arena);
+}
+
 static void reciprocal_rank_fusion_gives_one_for_first_in_both(void **state)
 {
     (void)state;
@@ -393,6 +435,7 @@ int main(void)
         cmocka_unit_test(pages_do_not_overlap_and_do_not_depend_on_the_limit),
         cmocka_unit_test(unknown_words_answer_nothing_and_empty_queries_are_no_error),
         cmocka_unit_test(function_words_weigh_little_but_acronyms_do_not),
+        cmocka_unit_test(a_warm_search_allocates_nothing),
         cmocka_unit_test(reciprocal_rank_fusion_gives_one_for_first_in_both),
         cmocka_unit_test(fetch_finds_documents_chunks_and_aliases),
         cmocka_unit_test(a_rebuild_keeps_the_encoder_and_answers_the_same),
