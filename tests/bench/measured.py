@@ -38,16 +38,29 @@ def anonymous(pid):
 
 
 class Peak(threading.Thread):
-    """The most anonymous memory that a process had, looked at every 20 ms."""
+    """The most anonymous memory that a process had, looked at every 20 ms; of a build also by
+    stage, when its progress file is known."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, progress=None):
         super().__init__(daemon=True)
-        self.pid, self.bytes, self.over = pid, 0, threading.Event()
+        self.pid, self.progress, self.bytes, self.stages = pid, progress, 0, {}
+        self.over = threading.Event()
         self.start()
+
+    def stage(self):
+        try:
+            progress = json.loads(pathlib.Path(self.progress).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return progress["stage"] if progress["pid"] == self.pid else None
 
     def run(self):
         while not self.over.wait(SAMPLE_SECONDS):
-            self.bytes = max(self.bytes, anonymous(self.pid))
+            now = anonymous(self.pid)
+            self.bytes = max(self.bytes, now)
+            stage = self.stage() if self.progress else None
+            if stage:
+                self.stages[stage] = max(self.stages.get(stage, 0), now)
 
     def stop(self):
         self.over.set()
@@ -55,12 +68,12 @@ class Peak(threading.Thread):
         return self.bytes
 
 
-def run(command, **environment):
-    """Runs a command to its end: its output, seconds, processor seconds, peaks of memory."""
+def run(command, progress=None, **environment):
+    """Runs a command to its end: seconds, processor seconds and peaks of memory, and its output."""
     begin, load_before = time.monotonic(), load()
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
                                env={**os.environ, **environment})
-    peak = Peak(process.pid)
+    peak = Peak(process.pid, progress)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -70,8 +83,8 @@ def run(command, **environment):
         raise SystemExit(f"{pathlib.Path(command[0]).name} {command[1]} ended with status "
                          f"{process.returncode}")
     return {"seconds": seconds, "processor_seconds": usage.ru_utime + usage.ru_stime,
-            "anonymous_peak": peak.stop(), "resident_peak": usage.ru_maxrss * 1024,
-            "load_before": load_before}, output
+            "anonymous_peak": peak.stop(), "anonymous_by_stage": peak.stages,
+            "resident_peak": usage.ru_maxrss * 1024, "load_before": load_before}, output
 
 
 def files_below(folder):

@@ -164,7 +164,7 @@ def measure(build, work, size):
     ingest["records"] = json.loads(output)["records"]
     say(f"{size}: build ...")
     built, output = measured.run([medicus, "build", "--quiet", "--json", "--data", data],
-                                 OMP_NUM_THREADS=cores)
+                                 progress=data / "build.progress", OMP_NUM_THREADS=cores)
     report = json.loads(output)
     say(f"{size}: check ...")
     check, _ = measured.run([medicus, "check", "--quiet", "--json", "--data", data])

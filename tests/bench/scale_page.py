@@ -16,10 +16,12 @@ from report import STAGES, beside_text, passages_of, table
 CITATIONS, TARGET = 37e6, 45e6
 PUBMED_WORDS = 122  # per passage: see the page
 FIELD_BYTES = 500   # of a real citation's fields and attributes: index/README.md
+LEAST_BYTES = 900   # of memory per document, below which a build refuses: index/memory.c
 SERVER_CORES = 16
+MEMORY_STAGES = ("analyse", "train", "graph", "calibrate")
 GIB = 1 << 30
 BYTES_PER_WORD = 6.7  # bench_collection compare
-BOUNDED = ("train", "calibrate", "corpus.enc")  # by common/limits.h, not by the collection
+BOUNDED = ("train", "corpus.enc")  # by common/limits.h, not by the collection
 BY_WORDS = ("data.mdb", "postings", "lexicon", "analyse", "lexical")
 HOT_FILES = ("lexicon", "postings", "lengths", "chunks", "documents", "graph", "vectors")
 
@@ -56,6 +58,23 @@ class Curve:
 
     def series(self):
         return self.name, self.points, self.line()
+
+
+class Line(Curve):
+    """A quantity with a part that does not depend on the size, y = a + b x: b by least squares,
+    through the last size; low and high from the least and the greatest slope."""
+
+    def __init__(self, name, points):
+        super().__init__(name, points)
+        steps = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(self.points, self.points[1:])]
+        mx, my = (sum(v) / len(self.points) for v in zip(*self.points))
+        fit = (sum((x - mx) * (y - my) for x, y in self.points) /
+               sum((x - mx) ** 2 for x, _ in self.points))
+        self.slopes = [max(b, 0) for b in (min(steps + [fit]), fit, max(steps + [fit]))]
+
+    def at(self, x):
+        last_x, last_y = self.points[-1]
+        return tuple(last_y + b * (x - last_x) for b in self.slopes)
 
 
 def read_sizes():
@@ -104,12 +123,16 @@ def page_of(sizes):
               if last["report"]["seconds"].get(s, 0) >= .5}
     times = {f"{mode} {what}": curve(sizes, f"{mode} {what}", latency(mode, "whole", what), most=1)
              for mode in ("lexical", "dense", "hybrid") for what in ("p50", "p99")}
-    memory = {"build": curve(sizes, "build", lambda r: r["build"]["anonymous_peak"]),
-              "serve": curve(sizes, "serve", lambda r: r["serve_anonymous_peak"])}
+    memory = {f"build, {s}": Line(f"build, {s}", [
+        (passages_of(r), r["build"]["anonymous_by_stage"].get(s, 0)) for r in sizes])
+              for s in last["build"]["anonymous_by_stage"] if s in MEMORY_STAGES}
+    memory["serve"] = Line("serve", [(passages_of(r), r["serve_anonymous_peak"]) for r in sizes])
+    build_memory = tuple(max(part) / GIB for part in
+                         zip(*(c.at(TARGET) for n, c in memory.items() if n != "serve")))
     kinds = {f"{kind}, k = {k}": curve(sizes, f"{kind}, k = {k}", lambda r, kind=kind, k=k:
                                        r["kinds"][kind][f"microseconds_{k}"] / 1e3, most=1)
              for kind in ("hnsw", "ivf") for k in (10, 200)}
-    start = curve(sizes, "start", lambda r: r["first_answer_seconds"])
+    start = Line("start", [(passages_of(r), r["first_answer_seconds"]) for r in sizes])
 
     def factor_of(name):
         return factor if name in BY_WORDS else 1
@@ -138,18 +161,18 @@ def page_of(sizes):
         "time_table": latency_table(sizes, names, times),
         "kinds_table": latency_table(sizes, names, kinds),
         "memory_table": "\n".join(table(
-            ["anonymous MiB", *names, "growth", "at 45 M, GiB"],
-            [(n, *(f"{dict(c.points)[passages_of(r)] / measured.MIB:,.0f}" for r in sizes),
-              f"N^{c.exponents[1]:.2f}", span(scaled(c.at(TARGET), 1 / GIB), "{:,.1f}"))
+            ["anonymous MiB", *names, "bytes per passage more", "at 45 M, GiB"],
+            [(n, *(f"{dict(c.points).get(passages_of(r), 0) / measured.MIB:,.0f}" for r in sizes),
+              f"{c.slopes[1]:,.0f}", span(scaled(c.at(TARGET), 1 / GIB), "{:,.1f}"))
              for n, c in memory.items()] +
             [("start to first answer, s", *(f"{r['first_answer_seconds']:.2f}" for r in sizes),
-              f"N^{start.exponents[1]:.2f}", span(start.at(TARGET), "{:,.0f}") + " s")])),
+              "", span(start.at(TARGET), "{:,.0f}") + " s")])),
         "hot": span(hot), "disk_all": f"{total([*at.values(), fields])[1]:,.0f}",
         "disk_high": f"{total([*at.values(), fields])[2]:,.0f}",
         "hours": span(total(at_stage.values()), "{:,.0f}"),
         "hours_many": f"{many_cores(at_stage):,.1f}", "cores": SERVER_CORES,
         "serve": span(scaled(memory["serve"].at(TARGET), 1 / GIB), "{:,.1f}"),
-        "build": span(scaled(memory["build"].at(TARGET), 1 / GIB)),
+        "build": span(build_memory), "least": f"{CITATIONS * LEAST_BYTES / GIB:,.0f}",
         "hybrid": span(times["hybrid p50"].at(TARGET), "{:,.0f}"),
         "hybrid99": span(times["hybrid p99"].at(TARGET), "{:,.0f}"),
         "beside": f"{beside_text(last):,.0f}"}
@@ -166,7 +189,7 @@ def latency_table(sizes, names, curves):
 
 
 def many_cores(at_stage):
-    """Hours with more cores: all stages but training and calibration share their work out."""
+    """Hours with more cores: all stages but training share their work out."""
     return sum(v[1] if n in BOUNDED else v[1] * 2 / SERVER_CORES for n, v in at_stage.items())
 
 
@@ -176,7 +199,9 @@ def draw(disk, stages, times, memory):
         (measured.HERE / f"scale-{name}.svg").write_text(svg, encoding="utf-8")
 
     def divided(c, by):
-        return Curve(c.name, [(x, y / by) for x, y in c.points], c.name in BOUNDED)
+        points = [(x, y / by) for x, y in c.points]
+        return Line(c.name, points) if isinstance(c, Line) else Curve(
+            c.name, points, c.name in BOUNDED)
 
     largest = sorted(disk.values(), key=lambda c: -c.points[-1][1])[:7]
     write("disk", "Disk by file", "GiB", [divided(c, GIB) for c in largest])
