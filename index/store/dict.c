@@ -3,10 +3,12 @@
 
 #include "common/mem.h"
 
-/* 2,000 gave dictionaries that are .4 % better, in three times the time (0.39 s). */
-#define SAMPLES_MAX 500
+#define SAMPLES_MAX 2000
 #define SAMPLE_BYTES_MAX (16 * MED_KIB) /* of one document: its start is what documents share */
 #define SAMPLES_BYTES_MAX (8 * MED_MIB)
+/* What training is given: its time grows with the bytes, and four times as many (2,000 citations)
+ * made a dictionary that was .4 % better, in 0.39 s instead of 0.12. */
+#define TRAINING_BYTES (1280 * MED_KIB)
 
 struct samples {
     struct med_buf bytes;
@@ -58,6 +60,24 @@ static enum med_code collect(
     return med_buf_status(&samples->bytes, err);
 }
 
+/* Leaves out samples evenly until the rest is enough. */
+static void thin(struct samples *samples)
+{
+    size_t every = samples->bytes.len / TRAINING_BYTES + 1, from = 0, to = 0;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < samples->count; i++) {
+        size_t size = samples->sizes[i];
+        if (i % every == 0) {
+            memmove(samples->bytes.data + to, samples->bytes.data + from, size);
+            to += size;
+            samples->sizes[kept++] = size;
+        }
+        from += size;
+    }
+    samples->bytes.len = to;
+    samples->count = kept;
+}
+
 static enum med_code install(struct med_batch *batch, struct med_str bytes, struct med_err *err)
 {
     uint32_t id = batch->state.dict_id + 1;
@@ -86,6 +106,7 @@ enum med_code batch_dictionary(struct med_batch *batch, struct med_buf *out, str
     med_buf_init(&samples->bytes, SAMPLES_BYTES_MAX);
     enum med_code code = med_arena_new(MED_RECORD_BYTES_MAX + MED_MIB, &arena, err);
     if (code == MED_OK) code = collect(batch, arena, samples, err);
+    if (code == MED_OK) thin(samples);
     if (code == MED_OK)
         code = med_dict_train(&samples->bytes, samples->sizes, samples->count, out, err);
     med_arena_free(&arena);
