@@ -141,46 +141,25 @@ static enum med_code lexical_half(struct ranker *k, size_t depth, struct med_err
     return MED_OK;
 }
 
-/* Takes over the best passage of each document (or every passage) until `depth` are there. */
-static void take_dense(struct ranker *k, uint32_t s, const struct med_hit *hits, size_t count,
-    size_t depth, uint64_t *seen, size_t slots, struct found *found, size_t *taken)
-{
-    const struct med_segment *segment = k->index->segments[s];
-    *taken = 0;
-    for (size_t i = 0; i < count && *taken < depth; i++) {
-        uint32_t chunk = hits[i].chunk;
-        if (seen && !key_add(seen, slots, (uint64_t)segment->chunk_doc[chunk] + 1)) continue;
-        found[(*taken)++] = (struct found){.segment = s,
-            .chunk = chunk,
-            .score = hits[i].score,
-            .last = hits[i].score == 0 && med_dense_is_zero(segment->dense, chunk)};
-    }
-}
-
-/* Adds the best passage of each of the `depth` best documents (or the `depth` best passages):
- * passages are asked for in growing numbers until enough documents are among them. */
+/* Adds the best passage of each of the `depth` best documents, or the `depth` best passages. */
 static enum med_code dense_segment(struct ranker *k, uint32_t s, size_t depth, struct found *found,
     size_t *found_count, struct med_err *err)
 {
     const struct med_segment *segment = k->index->segments[s];
-    struct med_dense_params params = {.exact = k->request->exact_dense};
-    bool by_document = k->request->group == MED_GROUP_DOCUMENT;
-    for (size_t ask = depth, count, taken, slots = 16;; ask *= 4) {
-        uint64_t *seen = NULL;
-        if (ask > segment->chunk_count) ask = segment->chunk_count;
-        while (slots < 2 * depth) slots *= 2;
-        struct med_hit *hits = med_arena_alloc(k->arena, (ask + 1) * sizeof *hits);
-        if (by_document) seen = med_arena_calloc(k->arena, slots, sizeof *seen);
-        if (!hits || (by_document && !seen)) return out_of_memory(err);
-        enum med_code code = med_dense_search(
-            segment->dense, k->vector, k->filters[s], &params, ask, hits, &count, err);
-        if (code) return code;
-        take_dense(k, s, hits, count, depth, seen, slots, found + *found_count, &taken);
-        if (taken == depth || count < ask || ask == segment->chunk_count) {
-            *found_count += taken;
-            return MED_OK;
-        }
+    struct med_dense_params params = {.exact = k->request->exact_dense,
+        .groups = k->request->group == MED_GROUP_DOCUMENT ? segment->chunk_doc : NULL};
+    struct med_hit *hits = med_arena_alloc(k->arena, (depth + 1) * sizeof *hits);
+    size_t count;
+    if (!hits) return out_of_memory(err);
+    enum med_code code = med_dense_search(
+        segment->dense, k->vector, k->filters[s], &params, depth, hits, &count, err);
+    for (size_t i = 0; !code && i < count; i++) {
+        found[(*found_count)++] = (struct found){.segment = s,
+            .chunk = hits[i].chunk,
+            .score = hits[i].score,
+            .last = hits[i].score == 0 && med_dense_is_zero(segment->dense, hits[i].chunk)};
     }
+    return code;
 }
 
 static enum med_code dense_half(struct ranker *k, size_t depth, struct med_err *err)

@@ -44,18 +44,17 @@ static enum med_code mark_zeros(
     return MED_OK;
 }
 
-static struct med_faiss_rows faiss_rows(const struct med_dense_rows *rows)
-{
-    return (struct med_faiss_rows){
-        .base = rows->base, .padded = rows->padded, .dim = rows->dim, .count = rows->count};
-}
-
 static enum med_code build_hnsw(const struct med_fs *fs, const char *path, struct med_dense *dense,
     const uint64_t *skip, const struct med_dense_options *options, struct med_file_ref *ret_file,
     struct med_err *err)
 {
     struct med_graph_header *header = &dense->graph.header;
-    struct med_faiss_rows rows = faiss_rows(&dense->rows);
+    const struct med_dense_rows *r = &dense->rows;
+    struct med_faiss_rows rows = {.base = r->base,
+        .scales = r->scales,
+        .block_rows = MED_VECTORS_BLOCK_ROWS,
+        .padded = r->padded,
+        .count = r->count};
     struct med_faiss_hnsw_options build = {.m = options->hnsw_m,
         .ef_construction = options->hnsw_ef_construction,
         .threads = options->threads,

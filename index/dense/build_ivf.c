@@ -26,7 +26,8 @@ struct ivf_build {
     uint32_t *lists;  /* of each of them */
     uint64_t *offsets;
     uint32_t *ids;
-    uint16_t *half; /* the centroids as stored: [list_count][padded] */
+    uint16_t *half; /* the centroids as stored: [list_count][half_padded] */
+    uint32_t half_padded;
 };
 
 static uint32_t choose_list_count(uint32_t linked_count)
@@ -35,11 +36,6 @@ static uint32_t choose_list_count(uint32_t linked_count)
     if (lists > linked_count / ROWS_PER_LIST_MIN) lists = linked_count / ROWS_PER_LIST_MIN;
     if (lists > LISTS_MAX) lists = LISTS_MAX;
     return lists > 0 ? lists : 1;
-}
-
-static void load_row(const struct ivf_build *b, uint32_t row, float *ret_values)
-{
-    b->rows->kernels->to_float(med_dense_row_at(b->rows, row), ret_values, b->rows->dim);
 }
 
 /* k-means on a random sample without repetition. */
@@ -57,7 +53,7 @@ static enum med_code train(struct ivf_build *b, struct med_err *err)
     uint64_t taken = 0;
     for (uint64_t i = 0; taken < sample; i++) { /* Knuth's selection sampling */
         if (med_rng_below(&rng, b->linked_count - i) >= sample - taken) continue;
-        load_row(b, b->linked[i], points + taken * dim);
+        (void)med_dense_load(b->rows, b->linked[i], points + taken * dim);
         taken++;
     }
     enum med_code code = med_faiss_kmeans(points, (uint32_t)sample, dim, b->list_count,
@@ -76,7 +72,7 @@ static enum med_code assign(struct ivf_build *b, struct med_err *err)
         uint32_t count =
             b->linked_count - begin < BLOCK_ROWS ? b->linked_count - begin : BLOCK_ROWS;
         for (uint32_t i = 0; i < count; i++)
-            load_row(b, b->linked[begin + i], block + (size_t)i * dim);
+            (void)med_dense_load(b->rows, b->linked[begin + i], block + (size_t)i * dim);
         code = med_faiss_assign(block, count, dim, b->centroids, b->list_count, b->options->threads,
             b->lists + begin, err);
         begin += count;
@@ -106,7 +102,7 @@ static enum med_code allocate(struct ivf_build *b, struct med_err *err)
     b->lists = med_malloc(linked * sizeof *b->lists);
     b->offsets = med_calloc(lists + 1, sizeof *b->offsets);
     b->ids = med_malloc(linked * sizeof *b->ids);
-    b->half = med_aligned_alloc(lists * b->rows->padded * sizeof *b->half);
+    b->half = med_aligned_alloc(lists * b->half_padded * sizeof *b->half);
     if (!b->centroids || !b->linked || !b->lists || !b->offsets || !b->ids || !b->half)
         return med_fail(err, MED_E_NOMEM, "out of memory for %zu vector lists", lists);
     uint32_t at = 0;
@@ -131,8 +127,11 @@ enum med_code med_graph_build_ivf(const struct med_fs *fs, const char *path,
     struct med_file_ref *ret_file, struct med_err *err)
 {
     const struct med_dense_rows *rows = &dense->rows;
-    struct ivf_build b = {
-        .rows = rows, .skip = skip, .options = options, .linked_count = rows->count};
+    struct ivf_build b = {.rows = rows,
+        .skip = skip,
+        .options = options,
+        .linked_count = rows->count,
+        .half_padded = med_half_padded(rows->dim)};
     for (uint32_t word = 0; word <= rows->count / 64; word++)
         b.linked_count -= (uint32_t)__builtin_popcountll(skip[word]);
     b.list_count = choose_list_count(b.linked_count);
@@ -141,14 +140,16 @@ enum med_code med_graph_build_ivf(const struct med_fs *fs, const char *path,
     if (code == MED_OK) code = assign(&b, err);
     if (code == MED_OK) {
         fill_lists(&b);
-        memset(b.half, 0, (size_t)b.list_count * rows->padded * sizeof *b.half);
+        memset(b.half, 0, (size_t)b.list_count * b.half_padded * sizeof *b.half);
         for (uint32_t l = 0; l < b.list_count; l++) {
             rows->kernels->to_half(
-                b.centroids + (size_t)l * rows->dim, b.half + (size_t)l * rows->padded, rows->dim);
+                b.centroids + (size_t)l * rows->dim, b.half + (size_t)l * b.half_padded, rows->dim);
         }
-        struct med_dense_rows centroids = *rows;
-        centroids.base = b.half;
-        centroids.count = b.list_count;
+        struct med_dense_rows centroids = {.base = (const uint8_t *)b.half,
+            .padded = b.half_padded,
+            .dim = rows->dim,
+            .count = b.list_count,
+            .kernels = rows->kernels};
         struct med_graph *graph = &dense->graph;
         graph->ivf = (struct med_ivf){.centroids = centroids, .offsets = b.offsets, .ids = b.ids};
         graph->header.list_count = b.list_count;

@@ -29,6 +29,7 @@
 
 /* Each doubling of the depth adds a quarter to the lists. */
 #define NPROBE_DOUBLINGS 4
+#define SCORE_AHEAD 3      /* rows on their way while one is scored */
 #define NPROBE_PATIENCE 32 /* times as many rows, where the filter is against the query */
 
 const char *med_dense_kind_name(enum med_dense_kind kind)
@@ -49,41 +50,79 @@ static enum med_code corrupt_vectors(struct med_err *err, const char *what)
     return med_fail(err, MED_E_CORRUPT, "the vector file is damaged: %s", what);
 }
 
-enum med_code med_vectors_read(struct med_map map, struct med_dense_rows *ret_rows,
-    uint64_t *ret_zero_count, struct med_err *err)
+static enum med_code read_header(
+    struct med_map map, struct med_vectors_header *ret_header, struct med_err *err)
 {
     struct med_vectors_header header;
-    struct med_vectors_trailer trailer;
-    if (map.len < sizeof header + sizeof trailer) return corrupt_vectors(err, "too short");
-    if ((uintptr_t)map.ptr % MED_DENSE_ALIGN != 0)
-        return med_fail(err, MED_E_INVALID, "vectors must be mapped at a multiple of 64");
     memcpy(&header, map.ptr, sizeof header);
-    memcpy(&trailer, map.ptr + map.len - sizeof trailer, sizeof trailer);
     if (memcmp(header.magic, MED_VECTORS_MAGIC, sizeof header.magic) != 0)
         return corrupt_vectors(err, "it does not begin as one");
-    if (header.version != MED_DENSE_VERSION)
+    bool halves = header.version == MED_VECTORS_VERSION_HALVES;
+    if (!halves && header.version != MED_VECTORS_VERSION)
         return med_fail(
             err, MED_E_UNSUPPORTED, "vector file version %u is not known", header.version);
     if (header.check != med_hash64(&header, offsetof(struct med_vectors_header, check)))
         return corrupt_vectors(err, "its header");
+    if (header.encoding != (halves ? MED_VECTORS_FP16 : MED_VECTORS_PLANES) ||
+        header.metric != MED_VECTORS_INNER_PRODUCT)
+        return med_fail(err, MED_E_UNSUPPORTED, "vector encoding %u or metric %u is not known",
+            header.encoding, header.metric);
+    if (header.dim == 0 || header.dim > MED_DIM_MAX ||
+        header.stride_bytes !=
+            (halves ? med_half_padded(header.dim) * sizeof(uint16_t) : med_code_padded(header.dim)))
+        return corrupt_vectors(err, "its dimensions");
+    *ret_header = header;
+    return MED_OK;
+}
+
+/* Every scale is finite and within what a writer gives, so that every score is finite. */
+static bool scales_valid(const float *scales, uint64_t count, uint64_t zero_count)
+{
+    uint64_t zeros = 0, bad = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        zeros += scales[i] == 0;
+        bad += !(scales[i] >= 0 && scales[i] <= MED_VECTORS_VALUE_MAX);
+    }
+    return bad == 0 && zeros == zero_count;
+}
+
+static uint64_t aligned(uint64_t bytes)
+{
+    return (bytes + MED_DENSE_ALIGN - 1) / MED_DENSE_ALIGN * MED_DENSE_ALIGN;
+}
+
+enum med_code med_vectors_read(struct med_map map, struct med_dense_rows *ret_rows,
+    uint64_t *ret_zero_count, struct med_err *err)
+{
+    struct med_vectors_header header = {0};
+    struct med_vectors_trailer trailer;
+    if (map.len < sizeof header + sizeof trailer) return corrupt_vectors(err, "too short");
+    if ((uintptr_t)map.ptr % MED_DENSE_ALIGN != 0)
+        return med_fail(err, MED_E_INVALID, "vectors must be mapped at a multiple of 64");
+    enum med_code code = read_header(map, &header, err);
+    if (code != MED_OK) return code;
+    memcpy(&trailer, map.ptr + map.len - sizeof trailer, sizeof trailer);
     if (memcmp(trailer.magic, MED_VECTORS_END_MAGIC, sizeof trailer.magic) != 0 ||
         trailer.check != med_hash64(&trailer, offsetof(struct med_vectors_trailer, check)) ||
         trailer.header_check != header.check)
         return corrupt_vectors(err, "its end");
-    if (header.encoding != MED_VECTORS_FP16 || header.metric != MED_VECTORS_INNER_PRODUCT)
-        return med_fail(err, MED_E_UNSUPPORTED, "vector encoding %u or metric %u is not known",
-            header.encoding, header.metric);
-    if (header.dim == 0 || header.dim > MED_DIM_MAX ||
-        header.stride_bytes != med_dense_padded(header.dim) * sizeof(uint16_t))
-        return corrupt_vectors(err, "its dimensions");
-    uint64_t room = map.len - sizeof header - sizeof trailer;
-    if (trailer.count >= UINT32_MAX || trailer.rows_offset != sizeof header ||
-        trailer.codes_offset != 0 || trailer.zero_count > trailer.count ||
-        trailer.count * header.stride_bytes != room)
+    bool halves = header.encoding == MED_VECTORS_FP16;
+    uint64_t blocks = (trailer.count + MED_VECTORS_BLOCK_ROWS - 1) / MED_VECTORS_BLOCK_ROWS;
+    uint64_t rows_end = sizeof header, end, stride = header.stride_bytes;
+    if (trailer.count >= UINT32_MAX || trailer.zero_count > trailer.count)
         return corrupt_vectors(err, "its size does not fit its count");
+    rows_end += halves ? trailer.count * stride : blocks * 2 * MED_VECTORS_BLOCK_ROWS * stride;
+    end = halves ? rows_end : rows_end + aligned(trailer.count * sizeof(float));
+    if (trailer.rows_offset != sizeof header || trailer.scales_offset != (halves ? 0 : rows_end) ||
+        end + sizeof trailer != map.len)
+        return corrupt_vectors(err, "its size does not fit its count");
+    const float *scales = halves ? NULL : (const float *)(const void *)(map.ptr + rows_end);
+    if (scales && !scales_valid(scales, trailer.count, trailer.zero_count))
+        return corrupt_vectors(err, "a scale");
     *ret_rows = (struct med_dense_rows){
-        .base = (const uint16_t *)(const void *)(map.ptr + sizeof header),
-        .padded = med_dense_padded(header.dim),
+        .base = map.ptr + sizeof header,
+        .scales = scales,
+        .padded = halves ? med_half_padded(header.dim) : med_code_padded(header.dim),
         .dim = header.dim,
         .count = (uint32_t)trailer.count,
         .kernels = med_dense_kernels_best(),
@@ -139,8 +178,6 @@ struct med_dense_report med_dense_describe(const struct med_dense *dense)
 
 /* --- searching --- */
 
-_Static_assert(MED_DIM_MAX % MED_DENSE_LANE == 0, "a padded query fits its array");
-
 /* The allowed rows, as far as it is known without counting. */
 static uint32_t allowed_count(const struct med_dense *dense, struct med_filter filter)
 {
@@ -184,7 +221,7 @@ static bool lists_are_cheaper(
 
 struct probe {
     const struct med_dense *dense;
-    const float *query;
+    const struct med_dense_query *query;
     struct med_filter filter;
     struct med_dense_top *top;
     struct med_hit *lists; /* chunk = number of the list */
@@ -218,7 +255,7 @@ static size_t scan_ranked(const struct probe *p, uint32_t rank)
  * allowed, and the nearest allowed rows are spread over many lists: these are scanned in order
  * until several times the usual number of rows was scored. When that is a good part of all, the
  * caller scans all. */
-static enum med_code search_ivf(const struct med_dense *dense, const float *query,
+static enum med_code search_ivf(const struct med_dense *dense, const struct med_dense_query *query,
     struct med_filter filter, uint32_t nprobe, struct med_dense_top *top, struct med_err *err)
 {
     struct probe p = {.dense = dense, .query = query, .filter = filter, .top = top};
@@ -232,7 +269,7 @@ static enum med_code search_ivf(const struct med_dense *dense, const float *quer
     if (code == MED_OK && scored < wanted) {
         wanted *= NPROBE_PATIENCE;
         if (wanted * 3 >= allowed) {
-            top->count = 0;
+            med_dense_top_clear(top);
         } else {
             code = rank_lists(&p, list_count, err);
             for (uint32_t i = nprobe; code == MED_OK && i < list_count && scored < wanted; i++)
@@ -243,8 +280,9 @@ static enum med_code search_ivf(const struct med_dense *dense, const float *quer
     return code;
 }
 
-enum med_code med_dense_search_graph(const struct med_dense *dense, const float *query,
-    struct med_filter filter, uint32_t ef, struct med_dense_top *top, struct med_err *err)
+enum med_code med_dense_search_graph(const struct med_dense *dense,
+    const struct med_dense_query *query, struct med_filter filter, uint32_t ef,
+    struct med_dense_top *top, struct med_err *err)
 {
     if (!dense->walkers) return search_ivf(dense, query, filter, ef, top, err);
     return med_graph_walk(
@@ -263,16 +301,44 @@ static bool worth_it(const struct med_dense *dense, uint32_t allowed, size_t k, 
     return false;
 }
 
-/* Everything is validated: query is padded, k > 0. ef 0 = exact. */
-static enum med_code search_padded(const struct med_dense *dense, const float *query,
-    struct med_filter filter, uint32_t ef, struct med_dense_top *top, struct med_err *err)
+/* Lists are searched for rows; which have different groups is seen afterwards, and more rows are
+ * asked for when these are too few. */
+static enum med_code search_lists_grouped(const struct med_dense *dense,
+    const struct med_dense_query *query, struct med_filter filter, uint32_t nprobe,
+    struct med_dense_top *top, struct med_err *err)
 {
-    if (ef > 0 && worth_it(dense, allowed_count(dense, filter), top->k, &ef)) {
-        enum med_code code = med_dense_search_graph(dense, query, filter, ef, top, err);
-        if (code != MED_OK) return code;
+    enum med_code code = MED_OK;
+    uint32_t allowed = allowed_count(dense, filter);
+    for (size_t ask = top->k + top->k / 4 + FILTER_MARGIN;; ask *= 4) {
+        uint32_t probes = nprobe;
+        if (ask >= allowed || !lists_are_cheaper(dense, allowed, ask, &probes)) break;
+        struct med_hit *hits = med_malloc(ask * sizeof *hits);
+        if (!hits) return med_fail(err, MED_E_NOMEM, "out of memory searching vectors");
+        struct med_dense_top rows = {.hits = hits, .k = ask};
+        code = search_ivf(dense, query, filter, probes, &rows, err);
+        bool full = rows.count == ask;
+        if (code == MED_OK) med_dense_top_regroup(&dense->rows, &rows, top);
+        med_free(hits);
+        if (code != MED_OK || !full || top->count == top->k) break;
+        med_dense_top_clear(top);
     }
-    if (top->count < top->k) {
-        top->count = 0;
+    return code;
+}
+
+/* Everything is validated, k > 0. ef 0 = exact. */
+static enum med_code search_ready(const struct med_dense *dense,
+    const struct med_dense_query *query, struct med_filter filter, uint32_t ef,
+    struct med_dense_top *top, struct med_err *err)
+{
+    enum med_code code = MED_OK;
+    if (ef > 0 && top->groups && dense->graph.header.kind == MED_DENSE_IVF) {
+        code = search_lists_grouped(dense, query, filter, ef, top, err);
+    } else if (ef > 0 && worth_it(dense, allowed_count(dense, filter), top->k, &ef)) {
+        code = med_dense_search_graph(dense, query, filter, ef, top, err);
+    }
+    if (code != MED_OK) return code;
+    if (top->count + top->is_waiting < top->k) {
+        med_dense_top_clear(top);
         med_dense_scan_filter(&dense->rows, query, filter, top);
     }
     med_dense_top_sort(top);
@@ -280,17 +346,15 @@ static enum med_code search_padded(const struct med_dense *dense, const float *q
     return MED_OK;
 }
 
-/* Copies the query to an array with zeros behind it; refuses what has no direction. */
-static enum med_code pad_query(const struct med_dense *dense, const float *query,
-    float ret_padded[MED_DIM_MAX], struct med_err *err)
+/* Refuses what has no direction. */
+static enum med_code make_ready(const struct med_dense *dense, const float *query,
+    struct med_dense_query *ret_query, struct med_err *err)
 {
-    uint32_t dim = dense->rows.dim;
     double norm = 0;
-    for (uint32_t i = 0; i < dim; i++) norm += (double)query[i] * (double)query[i];
+    for (uint32_t i = 0; i < dense->rows.dim; i++) norm += (double)query[i] * (double)query[i];
     if (!(fabs(norm - 1) <= NORM_TOLERANCE)) /* NaN too */
         return med_fail(err, MED_E_INVALID, "a query vector must be finite and of length 1");
-    memcpy(ret_padded, query, dim * sizeof *query);
-    memset(ret_padded + dim, 0, (dense->rows.padded - dim) * sizeof *query);
+    med_dense_query_init(ret_query, &dense->rows, query);
     return MED_OK;
 }
 
@@ -298,8 +362,8 @@ enum med_code med_dense_search(const struct med_dense *dense, const float *query
     struct med_filter filter, const struct med_dense_params *params, size_t k,
     struct med_hit *ret_hits, size_t *ret_count, struct med_err *err)
 {
-    _Alignas(64) float padded[MED_DIM_MAX];
-    enum med_code code = pad_query(dense, query, padded, err);
+    struct med_dense_query ready;
+    enum med_code code = make_ready(dense, query, &ready, err);
     if (code != MED_OK) return code;
     uint32_t allowed = allowed_count(dense, filter);
     if (k > allowed) k = allowed;
@@ -309,8 +373,8 @@ enum med_code med_dense_search(const struct med_dense *dense, const float *query
     }
     uint32_t ef = params && params->ef > 0 ? params->ef : (uint32_t)dense->graph.header.search_ef;
     if (params && params->exact) ef = 0;
-    struct med_dense_top top = {.hits = ret_hits, .k = k};
-    code = search_padded(dense, padded, filter, ef, &top, err);
+    struct med_dense_top top = {.hits = ret_hits, .k = k, .groups = params ? params->groups : NULL};
+    code = search_ready(dense, &ready, filter, ef, &top, err);
     if (code == MED_OK) *ret_count = top.count;
     return code;
 }
@@ -318,20 +382,19 @@ enum med_code med_dense_search(const struct med_dense *dense, const float *query
 enum med_code med_dense_score(const struct med_dense *dense, const float *query,
     const uint32_t *chunks, size_t count, float *ret_scores, struct med_err *err)
 {
-    _Alignas(64) float padded[MED_DIM_MAX];
-    enum med_code code = pad_query(dense, query, padded, err);
+    struct med_dense_query ready;
+    enum med_code code = make_ready(dense, query, &ready, err);
     if (code != MED_OK) return code;
     for (size_t i = 0; i < count; i++) {
         if (chunks[i] >= dense->rows.count)
             return med_fail(err, MED_E_INVALID, "there is no vector %u", chunks[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        if (i + 2 < count) {
-            const uint16_t *next = med_dense_row_at(&dense->rows, chunks[i + 2]);
-            for (uint32_t v = 0; v < dense->rows.padded; v += MED_DENSE_LANE)
-                __builtin_prefetch(next + v);
+        if (i + SCORE_AHEAD < count) {
+            med_dense_prefetch(&dense->rows, chunks[i + SCORE_AHEAD]);
+            med_dense_prefetch_fine(&dense->rows, chunks[i + SCORE_AHEAD]);
         }
-        ret_scores[i] = med_dense_score_at(&dense->rows, padded, chunks[i]);
+        ret_scores[i] = med_dense_score_at(&dense->rows, &ready, chunks[i]);
     }
     return MED_OK;
 }
@@ -346,11 +409,7 @@ enum med_code med_dense_row(
 {
     if (chunk >= dense->rows.count)
         return med_fail(err, MED_E_INVALID, "there is no vector %u", chunk);
-    const uint16_t *row = med_dense_row_at(&dense->rows, chunk);
-    for (uint32_t i = 0; i < dense->rows.dim; i++) {
-        if ((row[i] & 0x7c00) == 0x7c00)
-            return med_fail(err, MED_E_CORRUPT, "vector %u is damaged", chunk);
-    }
-    dense->rows.kernels->to_float(row, ret_row, dense->rows.dim);
+    if (!med_dense_load(&dense->rows, chunk, ret_row))
+        return med_fail(err, MED_E_CORRUPT, "vector %u is damaged", chunk);
     return MED_OK;
 }

@@ -1,7 +1,8 @@
 /* The dense index of one segment: vectors and, when there are many, a graph over them.
  *
- * Vectors are kept in our own memory-mapped file as fp16 ("vectors"), 64-byte aligned rows; scores
- * are inner products in fp32 of those fp16 values (vectors are L2-normalised: cosine). FAISS learns
+ * Vectors are kept in our own memory-mapped file ("vectors") as 16-bit fixed point with a scale per
+ * row; scores are inner products of these values and a query rounded the same way (vectors are
+ * L2-normalised: cosine). The sums are integers: the same bits on every processor. FAISS learns
  * what makes the search fast, over our rows and with our vectorised distances: HNSW links (Malkov
  * and Yashunin 2018) or the centroids of inverted lists. Both are in "graph", written and read by
  * us with every field bounds-checked, and searched where they lie: opening copies nothing.
@@ -23,8 +24,8 @@ enum med_dense_kind { MED_DENSE_AUTO, MED_DENSE_FLAT, MED_DENSE_HNSW, MED_DENSE_
 const char *med_dense_kind_name(enum med_dense_kind kind);
 
 /* --- writing ---
- * With one thread the same rows, options and processor level give the same bytes; with several the
- * graph differs from run to run and is equally good. */
+ * With one thread the same rows and options give the same bytes of a graph; with several it differs
+ * from run to run and is equally good. "vectors" depends on the rows alone. */
 struct med_dense_options {
     enum med_dense_kind kind;
     uint32_t dim;
@@ -70,8 +71,7 @@ void med_dense_writer_free(struct med_dense_writer **writer);
 /* --- reading: any number of threads --- */
 /* Borrows the maps, which must begin at a multiple of 64 and outlive it. Every field and link is
  * checked (MED_E_CORRUPT, MED_E_UNSUPPORTED): bytes that pass can give wrong answers, never a
- * crash. The values of rows are not read; a value that is not finite makes its row a row of zeros.
- */
+ * crash. Of the rows only the scales are read. */
 enum med_code med_dense_open(struct med_map vectors, struct med_map graph,
     struct med_dense **ret_dense, struct med_err *err) MED_CHECK;
 void med_dense_free(struct med_dense **dense);
@@ -82,11 +82,14 @@ struct med_dense_report med_dense_describe(const struct med_dense *dense);
 struct med_dense_params {
     uint32_t ef; /* 0 = the one chosen at build, at least k */
     bool exact;  /* scan everything (eval, checks) */
+    /* Per chunk, never decreasing: the document. Hits are then the best chunk of each of the k best
+     * groups, k of them where there are so many. NULL: chunks. */
+    const uint32_t *groups;
 };
 /* The k best by inner product, best first; query[dim] finite and L2-normalised, else MED_E_INVALID.
- * ret_hits[k]; ties: smaller chunk first; exactly min(k, allowed chunks) hits. Works in memory that
- * is kept between searches: none is allocated once as many threads have searched at a time. IVF
- * allocates its list of lists. */
+ * ret_hits[k]; ties: smaller chunk first; exactly min(k, allowed chunks or groups) hits. Works in
+ * memory that is kept between searches: none is allocated once as many threads have searched at a
+ * time. IVF allocates its list of lists. */
 enum med_code med_dense_search(const struct med_dense *dense, const float *query,
     struct med_filter filter, const struct med_dense_params *params, size_t k,
     struct med_hit *ret_hits, size_t *ret_count, struct med_err *err) MED_CHECK;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define STAGE_BYTES ((size_t)1 << 18)
+#define BLOCK_ROWS ((size_t)MED_VECTORS_BLOCK_ROWS)
 #define HNSW_M_DEFAULT 16u
 #define HNSW_EF_CONSTRUCTION_DEFAULT 100u
 
@@ -23,8 +24,10 @@ struct med_dense_writer {
     uint32_t padded;
     struct med_vectors_header header;
     struct med_file *file;
-    uint16_t *stage; /* rows not yet appended */
-    size_t stage_count, stage_cap;
+    uint8_t *stage;                 /* blocks not yet appended */
+    size_t stage_count, stage_rows; /* in use, allocated */
+    float *scales;
+    size_t scales_cap;
     uint64_t count;
     uint64_t zero_count;
 };
@@ -47,11 +50,11 @@ static enum med_code begin_file(struct med_dense_writer *w, struct med_err *err)
     if (code == MED_OK) code = med_file_create(w->fs, path, &w->file, err);
     if (code != MED_OK) return code;
     w->header = (struct med_vectors_header){
-        .version = MED_DENSE_VERSION,
+        .version = MED_VECTORS_VERSION,
         .dim = w->options.dim,
-        .encoding = MED_VECTORS_FP16,
+        .encoding = MED_VECTORS_PLANES,
         .metric = MED_VECTORS_INNER_PRODUCT,
-        .stride_bytes = w->padded * (uint32_t)sizeof(uint16_t),
+        .stride_bytes = w->padded,
     };
     memcpy(w->header.magic, MED_VECTORS_MAGIC, sizeof w->header.magic);
     w->header.check = med_hash64(&w->header, offsetof(struct med_vectors_header, check));
@@ -72,16 +75,15 @@ enum med_code med_dense_writer_new(const struct med_fs *fs, const char *dir,
     if (w->options.hnsw_ef_construction == 0)
         w->options.hnsw_ef_construction = HNSW_EF_CONSTRUCTION_DEFAULT;
     if (w->options.threads == 0) w->options.threads = med_cpu_count();
-    w->padded = med_dense_padded(options->dim);
-    w->stage_cap = STAGE_BYTES / (w->padded * sizeof *w->stage);
-    w->stage = med_aligned_alloc(w->stage_cap * w->padded * sizeof *w->stage);
+    w->padded = med_code_padded(options->dim);
+    w->stage_rows = STAGE_BYTES / (2 * BLOCK_ROWS * w->padded) * BLOCK_ROWS;
+    w->stage = med_aligned_alloc(w->stage_rows * 2 * w->padded);
     if (strlen(dir) >= sizeof w->dir)
         code = med_fail(err, MED_E_LIMIT, "the path is too long: %.80s...", dir);
     else if (!w->stage)
         code = med_fail(err, MED_E_NOMEM, "out of memory writing vectors");
     else {
         memcpy(w->dir, dir, strlen(dir) + 1);
-        memset(w->stage, 0, w->stage_cap * w->padded * sizeof *w->stage); /* the padding stays 0 */
         code = begin_file(w, err);
     }
     if (code != MED_OK) {
@@ -92,36 +94,48 @@ enum med_code med_dense_writer_new(const struct med_fs *fs, const char *dir,
     return MED_OK;
 }
 
+/* What the last block lacks is zeros. */
 static enum med_code flush_stage(struct med_dense_writer *w, struct med_err *err)
 {
-    size_t bytes = w->stage_count * w->padded * sizeof *w->stage;
-    w->stage_count = 0;
-    return med_file_append(w->file, w->stage, bytes, err);
-}
-
-static uint16_t *stage_end(struct med_dense_writer *w)
-{
-    return w->stage + w->stage_count * w->padded;
-}
-
-/* Keeps the row at the end of the stage when it fits fp16; notes whether it is zero. */
-static enum med_code stage_row(struct med_dense_writer *w, struct med_err *err)
-{
-    uint32_t dim = w->options.dim;
-    const uint16_t *to = stage_end(w);
-    uint16_t any = 0;
-    bool finite = true;
-    for (uint32_t i = 0; i < dim; i++) {
-        any |= (uint16_t)(to[i] & 0x7fff);
-        finite &= (to[i] & 0x7c00) != 0x7c00; /* NaN, infinite, or beyond the range */
+    size_t blocks = (w->stage_count + BLOCK_ROWS - 1) / BLOCK_ROWS, padded = w->padded;
+    for (size_t row = w->stage_count; row < blocks * BLOCK_ROWS; row++) {
+        uint8_t *coarse =
+            w->stage + (row / BLOCK_ROWS * 2 * BLOCK_ROWS + row % BLOCK_ROWS) * padded;
+        memset(coarse, 0, padded);
+        memset(coarse + BLOCK_ROWS * padded, 0, padded);
     }
-    if (!finite)
+    w->stage_count = 0;
+    return med_file_append(w->file, w->stage, blocks * 2 * BLOCK_ROWS * padded, err);
+}
+
+/* Where the next row's coarse bytes go; the fine bytes are BLOCK_ROWS rows further. */
+static uint8_t *stage_end(const struct med_dense_writer *w)
+{
+    size_t block = w->stage_count / BLOCK_ROWS, place = w->stage_count % BLOCK_ROWS;
+    return w->stage + (block * 2 * BLOCK_ROWS + place) * w->padded;
+}
+
+/* Keeps the row at the end of the stage. */
+static enum med_code stage_row(struct med_dense_writer *w, float scale, struct med_err *err)
+{
+    if (!med_grow(&w->scales, &w->scales_cap, (size_t)w->count + 1, sizeof *w->scales))
+        return med_fail(err, MED_E_NOMEM, "out of memory writing vectors");
+    w->scales[w->count++] = scale;
+    w->zero_count += scale == 0;
+    w->stage_count++;
+    return w->stage_count == w->stage_rows ? flush_stage(w, err) : MED_OK;
+}
+
+static enum med_code stage_values(
+    struct med_dense_writer *w, const float *values, struct med_err *err)
+{
+    uint8_t *coarse = stage_end(w);
+    float scale;
+    if (!med_dense_quantise(
+            values, w->options.dim, w->padded, coarse, coarse + BLOCK_ROWS * w->padded, &scale))
         return med_fail(err, MED_E_INVALID, "vector %llu holds a value that is not finite",
             (unsigned long long)w->count);
-    w->zero_count += any == 0;
-    w->stage_count++;
-    w->count++;
-    return w->stage_count == w->stage_cap ? flush_stage(w, err) : MED_OK;
+    return stage_row(w, scale, err);
 }
 
 static enum med_code check_room(const struct med_dense_writer *w, size_t count, struct med_err *err)
@@ -137,12 +151,26 @@ enum med_code med_dense_writer_add(
 {
     struct med_dense_writer *w = writer;
     enum med_code code = check_room(w, count, err);
-    for (size_t i = 0; code == MED_OK && i < count; i++) {
-        med_dense_kernels_best()->to_half(rows + i * w->options.dim, stage_end(w), w->options.dim);
-        code = stage_row(w, err);
-    }
+    for (size_t i = 0; code == MED_OK && i < count; i++)
+        code = stage_values(w, rows + i * w->options.dim, err);
     if (code != MED_OK) med_file_discard(&w->file);
     return code;
+}
+
+/* Bytes of planes are copied; rows of version 1 are converted. */
+static enum med_code copy_row(struct med_dense_writer *w, const struct med_dense_rows *from,
+    uint32_t row, struct med_err *err)
+{
+    if (!from->scales) {
+        float values[MED_DIM_MAX];
+        if (!med_dense_load(from, row, values))
+            return med_fail(err, MED_E_CORRUPT, "vector %u is damaged", row);
+        return stage_values(w, values, err);
+    }
+    uint8_t *coarse = stage_end(w);
+    memcpy(coarse, med_dense_coarse_at(from, row), w->padded);
+    memcpy(coarse + BLOCK_ROWS * w->padded, med_dense_fine_at(from, row), w->padded);
+    return stage_row(w, from->scales[row], err);
 }
 
 enum med_code med_dense_writer_copy(struct med_dense_writer *writer, const struct med_dense *from,
@@ -154,26 +182,37 @@ enum med_code med_dense_writer_copy(struct med_dense_writer *writer, const struc
                               count > from->rows.count - first))
         code = med_fail(err, MED_E_INVALID, "there are no such vectors to copy");
     for (uint32_t i = 0; code == MED_OK && i < count; i++) {
-        memcpy(stage_end(w), med_dense_row_at(&from->rows, first + i),
-            w->options.dim * sizeof *w->stage);
-        code = stage_row(w, err);
+        code = copy_row(w, &from->rows, first + i, err);
     }
     if (code != MED_OK) med_file_discard(&w->file);
+    return code;
+}
+
+static enum med_code append_scales(struct med_dense_writer *w, struct med_err *err)
+{
+    static const uint8_t zeros[MED_DENSE_ALIGN];
+    size_t bytes = (size_t)w->count * sizeof *w->scales, over = bytes % MED_DENSE_ALIGN;
+    enum med_code code = med_file_append(w->file, w->scales, bytes, err);
+    if (code == MED_OK && over > 0)
+        code = med_file_append(w->file, zeros, MED_DENSE_ALIGN - over, err);
     return code;
 }
 
 static enum med_code finish_vectors(
     struct med_dense_writer *w, struct med_file_ref *ret_file, struct med_err *err)
 {
+    uint64_t blocks = (w->count + BLOCK_ROWS - 1) / BLOCK_ROWS;
     struct med_vectors_trailer trailer = {
         .count = w->count,
         .rows_offset = sizeof w->header,
+        .scales_offset = sizeof w->header + blocks * 2 * BLOCK_ROWS * w->padded,
         .zero_count = w->zero_count,
         .header_check = w->header.check,
     };
     memcpy(trailer.magic, MED_VECTORS_END_MAGIC, sizeof trailer.magic);
     trailer.check = med_hash64(&trailer, offsetof(struct med_vectors_trailer, check));
     enum med_code code = flush_stage(w, err);
+    if (code == MED_OK) code = append_scales(w, err);
     if (code == MED_OK) code = med_file_append(w->file, &trailer, sizeof trailer, err);
     if (code != MED_OK) {
         med_file_discard(&w->file);
@@ -238,6 +277,7 @@ void med_dense_writer_free(struct med_dense_writer **writer)
     if (!w) return;
     med_file_discard(&w->file);
     med_free(w->stage);
+    med_free(w->scales);
     med_free(w);
     *writer = NULL;
 }

@@ -1,9 +1,10 @@
 /* FAISS's HNSW over rows that it neither owns nor copies.
  *
- * RowDistances is FAISS's extension point: its distance is our kernel's -(inner product), as FAISS
- * 1.7.3 links rows of small distance. Graphs are built through faiss::HNSW directly, not through
- * IndexHNSW::add: that copies vectors and starts OpenMP threads, whereas here our own threads do
- * all work, rows of zeros are left out, and a build reports progress and can be stopped.
+ * RowDistances is FAISS's extension point: its distance is our kernel's -(inner product) of
+ * coarse bytes, as FAISS 1.7.3 links rows of small distance. Graphs are built through faiss::HNSW
+ * directly, not through IndexHNSW::add: that copies vectors and starts OpenMP threads, whereas here
+ * our own threads do all work, rows of zeros are left out, and a build reports progress and can be
+ * stopped.
  *
  * Every entry point that C calls is noexcept in effect: try, and an error code for whatever was
  * thrown. */
@@ -44,34 +45,61 @@ constexpr uint32_t levels_max = 24;      /* MED_GRAPH_LEVELS_MAX */
 constexpr uint64_t grain = 64;
 static_assert(sizeof(faiss::HNSW::storage_idx_t) == sizeof(uint32_t), "links are 32 bits");
 
-/* Damaged rows score NaN or infinity, which would break FAISS's heaps. */
-inline float clean(float score)
-{
-    return score >= -3.0e38f && score <= 3.0e38f ? score : 0.0f;
-}
+/* A row as the other side of products: its coarse bytes with their sign. */
+struct Other {
+    std::vector<int8_t> storage;
+    int8_t *codes; /* 64-byte aligned, in storage */
+    int32_t bias = 0;
+    float scale = 0;
+    faiss::Index::idx_t row = -1;
 
+    explicit Other(size_t padded) : storage(padded + 64)
+    {
+        const size_t over = reinterpret_cast<uintptr_t>(storage.data()) % 64;
+        codes = storage.data() + (64 - over) % 64;
+    }
+};
+
+/* The inner product of coarse bytes, as med_dense_near gives it. */
 struct RowDistances final : faiss::DistanceComputer {
     const med_faiss_rows rows;
     const med_dense_kernels *const kernels = med_dense_kernels_best();
-    const float *query = nullptr; /* padded */
+    Other query, second;
 
-    explicit RowDistances(const med_faiss_rows &r) : rows(r) {}
+    explicit RowDistances(const med_faiss_rows &r) : rows(r), query(r.padded), second(r.padded) {}
 
-    const uint16_t *row(idx_t i) const
+    const uint8_t *row(idx_t i) const
     {
-        return rows.base + static_cast<size_t>(i) * rows.padded;
+        const size_t number = static_cast<size_t>(i), in_block = number % rows.block_rows;
+        return rows.base + ((number - in_block) * 2 + in_block) * rows.padded;
     }
-    void set_query(const float *x) override
+    void load(Other &other, idx_t i) const
     {
-        query = x;
+        const uint8_t *codes = row(i);
+        int32_t sum = 0;
+        for (uint32_t v = 0; v < rows.padded; v++) {
+            other.codes[v] = static_cast<int8_t>(codes[v] - 128);
+            sum += other.codes[v];
+        }
+        other.bias = 128 * sum;
+        other.scale = rows.scales[i] * 65536.0f;
+        other.row = i;
     }
+    float distance(const Other &other, idx_t i) const
+    {
+        const int32_t sum = kernels->code_dot(row(i), other.codes, rows.padded);
+        return -static_cast<float>(sum - other.bias) * (rows.scales[i] * other.scale);
+    }
+    void set_query(const float *) override {} /* rows are linked, nothing else: load(query, row) */
     float operator()(idx_t i) override
     {
-        return -clean(kernels->dot(row(i), query, rows.padded));
+        return distance(query, i);
     }
+    /* One row is compared with many, one after the other: FAISS keeps the second fixed. */
     float symmetric_dis(idx_t i, idx_t j) override
     {
-        return -clean(kernels->dot_rows(row(i), row(j), rows.padded));
+        if (second.row != j) load(second, j);
+        return distance(second, i);
     }
 };
 
@@ -108,12 +136,10 @@ struct Locks {
 struct Worker {
     RowDistances distances;
     faiss::VisitedTable visited;
-    std::vector<float> query;
 
     explicit Worker(const med_faiss_rows &rows)
-        : distances(rows), visited(static_cast<int>(rows.count)), query(rows.padded)
+        : distances(rows), visited(static_cast<int>(rows.count))
     {
-        distances.set_query(query.data());
     }
 };
 
@@ -135,8 +161,7 @@ struct Build {
 
     void add(Worker &worker, uint32_t row)
     {
-        worker.distances.kernels->to_float(
-            worker.distances.row(row), worker.query.data(), rows.padded);
+        worker.distances.load(worker.distances.query, row);
         graph.add_with_locks(worker.distances, graph.levels[row] - 1, static_cast<int>(row),
             locks->all, worker.visited);
     }

@@ -14,11 +14,12 @@
 extern "C" {
 #endif
 
-/* The same rows as struct med_dense_rows, without the headers that C++ need not read. */
+/* The coarse bytes of struct med_dense_rows, without the headers that C++ need not read. */
 struct med_faiss_rows {
-    const uint16_t *base;
+    const uint8_t *base;
+    const float *scales;
+    uint32_t block_rows; /* a block has as many rows of coarse bytes, then of fine ones */
     uint32_t padded;
-    uint32_t dim;
     uint32_t count;
 };
 

@@ -7,10 +7,21 @@
 #define MED_VECTORS_MAGIC "MEDVECT"
 #define MED_VECTORS_END_MAGIC "MEDVEND"
 #define MED_GRAPH_MAGIC "MEDGRAP"
-#define MED_DENSE_VERSION 1u
+#define MED_VECTORS_VERSION 2u
+#define MED_VECTORS_VERSION_HALVES 1u /* the one before: read, not written */
+#define MED_GRAPH_VERSION 1u
 #define MED_DENSE_ALIGN 64u
 
-enum med_vectors_encoding { MED_VECTORS_FP16 = 1 };
+/* FP16 (version 1): a row is fp16[dim], zeros up to a multiple of 64 bytes.
+ * PLANES (version 2): a value is scale * (256 * coarse + fine), with one scale per row and two
+ * signed bytes that are stored with 128 added. Rows come in blocks of MED_VECTORS_BLOCK_ROWS: the
+ * coarse bytes of each, then the fine bytes of each, 128 beyond the dimension up to a multiple of
+ * 64, and zeros for the rows that the last block lacks. The scales, fp32[count], follow the blocks.
+ * Walks read the coarse bytes only. */
+enum med_vectors_encoding { MED_VECTORS_FP16 = 1, MED_VECTORS_PLANES = 2 };
+#define MED_VECTORS_BLOCK_ROWS 16u
+#define MED_VECTORS_LEVELS 32639.0f /* 127 * 256 + 127: the largest value of a row */
+#define MED_VECTORS_VALUE_MAX 65504.0f
 enum med_vectors_metric { MED_VECTORS_INNER_PRODUCT = 1 };
 
 /* The beginning of "vectors". `check` is the XXH3-64 of everything before it in the struct. */
@@ -20,20 +31,19 @@ struct med_vectors_header {
     uint32_t dim;
     uint32_t encoding;
     uint32_t metric;
-    uint32_t stride_bytes; /* from row to row: a multiple of 64 */
+    uint32_t stride_bytes; /* of a row, of a row in one plane: a multiple of 64 */
     uint32_t reserved[7];
     uint64_t check;
 };
 _Static_assert(sizeof(struct med_vectors_header) == 64, "the header is one cache line");
 
-/* The end of "vectors": what is only known after the last row. codes_offset is where a second,
- * coarser copy of the rows begins, 0 = there is none; version 1 writes none. */
+/* The end of "vectors": what is only known after the last row. */
 struct med_vectors_trailer {
     char magic[8];
     uint64_t count;
     uint64_t rows_offset;
-    uint64_t codes_offset;
-    uint64_t zero_count; /* rows of zeros */
+    uint64_t scales_offset; /* a multiple of 64; 0 in version 1 */
+    uint64_t zero_count;    /* rows of zeros: those of scale 0 */
     uint64_t header_check;
     uint64_t reserved;
     uint64_t check;

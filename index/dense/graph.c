@@ -29,7 +29,7 @@ static enum med_code read_header(struct med_map map, const struct med_dense_rows
     memcpy(&header, map.ptr, sizeof header);
     if (memcmp(header.magic, MED_GRAPH_MAGIC, sizeof header.magic) != 0)
         return corrupt(err, "it does not begin as one");
-    if (header.version != MED_DENSE_VERSION)
+    if (header.version != MED_GRAPH_VERSION)
         return med_fail(err, MED_E_UNSUPPORTED, "graph version %u is not known", header.version);
     if (header.check != med_hash64(&header, offsetof(struct med_graph_header, check)))
         return corrupt(err, "its header");
@@ -144,13 +144,14 @@ static enum med_code read_ivf(struct med_map map, const struct med_dense_rows *r
 {
     const struct med_graph_header *header = &graph->header;
     uint64_t lists = header->list_count;
-    if (lists == 0 || header->sections[0].bytes != lists * rows->padded * sizeof(uint16_t) ||
+    uint32_t padded = med_half_padded(rows->dim);
+    if (lists == 0 || header->sections[0].bytes != lists * padded * sizeof(uint16_t) ||
         header->sections[1].bytes != (lists + 1) * sizeof(uint64_t) ||
         header->sections[2].bytes != (uint64_t)header->linked_count * sizeof(uint32_t))
         return corrupt(err, "its sections do not fit its count");
     struct med_ivf ivf = {
         .centroids = {.base = section_at(map, header, 0),
-            .padded = rows->padded,
+            .padded = padded,
             .dim = rows->dim,
             .count = header->list_count,
             .kernels = rows->kernels},
@@ -252,7 +253,7 @@ static enum med_code out_end(struct out *out, struct med_file_ref *ret_file, str
 static void seal(struct med_graph_header *header, const uint64_t bytes[MED_GRAPH_SECTION_COUNT])
 {
     memcpy(header->magic, MED_GRAPH_MAGIC, sizeof header->magic);
-    header->version = MED_DENSE_VERSION;
+    header->version = MED_GRAPH_VERSION;
     header->metric = MED_VECTORS_INNER_PRODUCT;
     uint64_t end = sizeof *header;
     for (size_t s = 0; s < MED_GRAPH_SECTION_COUNT; s++) {

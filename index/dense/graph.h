@@ -48,8 +48,8 @@ struct med_dense {
 enum med_code med_vectors_read(struct med_map map, struct med_dense_rows *ret_rows,
     uint64_t *ret_zero_count, struct med_err *err) MED_CHECK;
 
-/* The graph or the lists alone, whatever it costs: unsorted, perhaps fewer than k. The query is
- * padded, k > 0, ef (nprobe) > 0. */
-enum med_code med_dense_search_graph(const struct med_dense *dense, const float *query,
-    struct med_filter filter, uint32_t ef, struct med_dense_top *top,
-    struct med_err *err) MED_CHECK;
+/* The graph or the lists alone, whatever it costs: unsorted, perhaps fewer than k. k > 0,
+ * ef (nprobe) > 0; groups for graphs only. */
+enum med_code med_dense_search_graph(const struct med_dense *dense,
+    const struct med_dense_query *query, struct med_filter filter, uint32_t ef,
+    struct med_dense_top *top, struct med_err *err) MED_CHECK;

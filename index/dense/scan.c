@@ -1,29 +1,15 @@
-/* Rows are scored four at a time. Gathered rows (filters, lists) are fetched ahead of their use:
+/* A scan reads the coarse bytes of every row, four rows at a time, and the fine bytes of those rows
+ * only whose exact score might be among the best k: whose upper bound is no worse than the k-th
+ * exact score so far. What is dropped could not have entered the heap, so that the result is that
+ * of scoring everything exactly. Gathered rows (filters, lists) are fetched ahead of their use:
  * memory answers a random row in about the time that ten rows take to score. */
 #include "index/dense/scan.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
-#define CACHE_LINE_VALUES 32u
-#define PREFETCH_LINES_MAX 16u
-#define GATHER 4u
-
-float med_dense_score_at(const struct med_dense_rows *rows, const float *query, uint32_t chunk)
-{
-    return med_dense_clean(rows->kernels->dot(med_dense_row_at(rows, chunk), query, rows->padded));
-}
-
-bool med_dense_row_is_zero(const struct med_dense_rows *rows, uint32_t chunk)
-{
-    const uint16_t *row = med_dense_row_at(rows, chunk);
-    bool finite = true;
-    uint16_t any = 0;
-    for (uint32_t i = 0; i < rows->padded; i++) {
-        any |= (uint16_t)(row[i] & 0x7fff);
-        finite &= (row[i] & 0x7c00) != 0x7c00;
-    }
-    return any == 0 || !finite;
-}
+#define GATHER 8u
+#define SCAN_AHEAD 32u /* rows; planes lie in blocks, which hides the order from the processor */
 
 /* --- the heap --- */
 
@@ -41,9 +27,8 @@ static void sift_down(struct med_hit *heap, size_t count, size_t at)
     heap[at] = moving;
 }
 
-void med_dense_top_push(struct med_dense_top *top, uint32_t chunk, float score)
+static void push(struct med_dense_top *top, struct med_hit hit)
 {
-    struct med_hit hit = {.chunk = chunk, .score = score};
     struct med_hit *heap = top->hits;
     if (top->count == top->k) {
         if (!med_hit_better(hit, heap[0])) return;
@@ -59,8 +44,48 @@ void med_dense_top_push(struct med_dense_top *top, uint32_t chunk, float score)
     heap[at] = hit;
 }
 
+void med_dense_top_clear(struct med_dense_top *top)
+{
+    top->count = 0;
+    top->is_waiting = false;
+}
+
+void med_dense_top_offer(
+    const struct med_dense_rows *rows, struct med_dense_top *top, uint32_t chunk, float score)
+{
+    struct med_hit hit = {.chunk = chunk, .score = score};
+    if (score == 0.0f && med_dense_row_is_zero(rows, chunk)) return;
+    if (!top->groups) {
+        push(top, hit);
+        return;
+    }
+    if (top->is_waiting && top->groups[top->waiting.chunk] == top->groups[chunk]) {
+        if (med_hit_better(hit, top->waiting)) top->waiting = hit;
+        return;
+    }
+    if (top->is_waiting) push(top, top->waiting);
+    top->waiting = hit;
+    top->is_waiting = true;
+}
+
+static int by_chunk(const void *a, const void *b)
+{
+    const struct med_hit *x = a, *y = b;
+    return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
+}
+
+void med_dense_top_regroup(
+    const struct med_dense_rows *rows, struct med_dense_top *from, struct med_dense_top *top)
+{
+    qsort(from->hits, from->count, sizeof *from->hits, by_chunk);
+    for (size_t i = 0; i < from->count; i++)
+        med_dense_top_offer(rows, top, from->hits[i].chunk, from->hits[i].score);
+}
+
 void med_dense_top_sort(struct med_dense_top *top)
 {
+    if (top->is_waiting) push(top, top->waiting);
+    top->is_waiting = false;
     for (size_t left = top->count; left > 1; left--) {
         struct med_hit worst = top->hits[0];
         top->hits[0] = top->hits[left - 1];
@@ -71,93 +96,68 @@ void med_dense_top_sort(struct med_dense_top *top)
 
 /* --- scans --- */
 
-/* Almost every row of a long scan ends at the first comparison. */
-static inline void offer(
-    const struct med_dense_rows *rows, struct med_dense_top *top, uint32_t chunk, float score)
-{
-    if (top->count == top->k && score < top->hits[0].score) return;
-    if (!(score >= -3.0e38f && score <= 3.0e38f)) return;
-    if (score == 0.0f && med_dense_row_is_zero(rows, chunk)) return;
-    med_dense_top_push(top, chunk, score);
-}
-
-void med_dense_top_offer(
-    const struct med_dense_rows *rows, struct med_dense_top *top, uint32_t chunk, float score)
-{
-    offer(rows, top, chunk, score);
-}
-
-void med_dense_scan_all(
-    const struct med_dense_rows *rows, const float *query, struct med_dense_top *top)
-{
-    assert(top->k > 0);
-    const struct med_dense_kernels *kernels = rows->kernels;
-    size_t padded = rows->padded;
-    uint32_t chunk = 0;
-    for (; rows->count - chunk >= 4; chunk += 4) {
-        const uint16_t *first = med_dense_row_at(rows, chunk);
-        const uint16_t *const four[4] = {
-            first, first + padded, first + 2 * padded, first + 3 * padded};
-        float scores[4];
-        kernels->dot4(four, query, padded, scores);
-        for (uint32_t j = 0; j < 4; j++) offer(rows, top, chunk + j, scores[j]);
-    }
-    for (; chunk < rows->count; chunk++) {
-        offer(rows, top, chunk, kernels->dot(med_dense_row_at(rows, chunk), query, padded));
-    }
-}
-
-/* Rows that wait for their bytes: `ready` were prefetched one round ago, `waiting` just now. */
-struct gather {
+struct scan {
     const struct med_dense_rows *rows;
-    const float *query;
+    const struct med_dense_query *query;
     struct med_dense_top *top;
-    uint32_t ready[GATHER], waiting[GATHER];
+    uint32_t ready[GATHER], waiting[GATHER]; /* fetched a round ago, and just now */
     uint32_t ready_count, waiting_count;
 };
 
-static void score_ready(struct gather *g)
+/* Almost every row of a long scan ends at the first comparison. */
+static void consider4(struct scan *s, const uint32_t chunks[4], uint32_t count)
 {
-    const struct med_dense_rows *rows = g->rows;
-    if (g->ready_count == GATHER) {
-        const uint16_t *const four[4] = {med_dense_row_at(rows, g->ready[0]),
-            med_dense_row_at(rows, g->ready[1]), med_dense_row_at(rows, g->ready[2]),
-            med_dense_row_at(rows, g->ready[3])};
-        float scores[4];
-        rows->kernels->dot4(four, g->query, rows->padded, scores);
-        for (uint32_t j = 0; j < 4; j++) offer(rows, g->top, g->ready[j], scores[j]);
-    } else {
-        for (uint32_t j = 0; j < g->ready_count; j++) {
-            float score =
-                rows->kernels->dot(med_dense_row_at(rows, g->ready[j]), g->query, rows->padded);
-            offer(rows, g->top, g->ready[j], score);
-        }
+    struct med_dense_top *top = s->top;
+    float upper[4];
+    med_dense_upper4(s->rows, s->query, chunks, upper);
+    for (uint32_t j = 0; j < count; j++) {
+        if (top->count == top->k && upper[j] < top->hits[0].score) continue;
+        float score = s->rows->scales ? med_dense_score_at(s->rows, s->query, chunks[j]) : upper[j];
+        if (top->count == top->k && score < top->hits[0].score) continue;
+        med_dense_top_offer(s->rows, top, chunks[j], score);
     }
-    g->ready_count = 0;
 }
 
-static void gather_turn(struct gather *g)
+void med_dense_scan_all(const struct med_dense_rows *rows, const struct med_dense_query *query,
+    struct med_dense_top *top)
 {
-    score_ready(g);
-    for (uint32_t j = 0; j < g->waiting_count; j++) g->ready[j] = g->waiting[j];
-    g->ready_count = g->waiting_count;
-    g->waiting_count = 0;
+    assert(top->k > 0);
+    struct scan s = {.rows = rows, .query = query, .top = top};
+    uint32_t last = rows->count - 1;
+    for (uint32_t chunk = 0; chunk < rows->count; chunk += 4) {
+        uint32_t left = rows->count - chunk;
+        uint32_t four[4] = {chunk, left > 1 ? chunk + 1 : last, left > 2 ? chunk + 2 : last,
+            left > 3 ? chunk + 3 : last};
+        for (uint32_t j = 0; left > SCAN_AHEAD + 4 && j < 4; j++)
+            med_dense_prefetch(rows, chunk + SCAN_AHEAD + j);
+        consider4(&s, four, left < 4 ? left : 4);
+        if (left <= 4) break;
+    }
 }
 
-static inline void gather_add(struct gather *g, uint32_t chunk)
+static void gather_turn(struct scan *s)
 {
-    const uint16_t *row = med_dense_row_at(g->rows, chunk);
-    uint32_t lines = g->rows->padded / CACHE_LINE_VALUES;
-    if (lines > PREFETCH_LINES_MAX) lines = PREFETCH_LINES_MAX;
-    for (uint32_t l = 0; l < lines; l++) __builtin_prefetch(row + l * CACHE_LINE_VALUES);
-    g->waiting[g->waiting_count++] = chunk;
-    if (g->waiting_count == GATHER) gather_turn(g);
+    for (uint32_t i = 0; i < s->ready_count; i += 4) {
+        uint32_t left = s->ready_count - i, four[4];
+        for (uint32_t j = 0; j < 4; j++) four[j] = s->ready[j < left ? i + j : i];
+        consider4(s, four, left < 4 ? left : 4);
+    }
+    for (uint32_t i = 0; i < s->waiting_count; i++) s->ready[i] = s->waiting[i];
+    s->ready_count = s->waiting_count;
+    s->waiting_count = 0;
 }
 
-static void gather_end(struct gather *g)
+static void gather_add(struct scan *s, uint32_t chunk)
 {
-    gather_turn(g);
-    gather_turn(g);
+    med_dense_prefetch(s->rows, chunk);
+    s->waiting[s->waiting_count++] = chunk;
+    if (s->waiting_count == GATHER) gather_turn(s);
+}
+
+static void gather_end(struct scan *s)
+{
+    gather_turn(s);
+    gather_turn(s);
 }
 
 /* The bits of one word of the filter that are rows. */
@@ -175,7 +175,7 @@ static inline uint32_t word_count(const struct med_dense_rows *rows)
     return rows->count / 64 + (rows->count % 64 != 0);
 }
 
-void med_dense_scan_filter(const struct med_dense_rows *rows, const float *query,
+void med_dense_scan_filter(const struct med_dense_rows *rows, const struct med_dense_query *query,
     struct med_filter filter, struct med_dense_top *top)
 {
     assert(top->k > 0);
@@ -183,28 +183,35 @@ void med_dense_scan_filter(const struct med_dense_rows *rows, const float *query
         med_dense_scan_all(rows, query, top);
         return;
     }
-    struct gather g = {.rows = rows, .query = query, .top = top};
+    struct scan s = {.rows = rows, .query = query, .top = top};
     for (uint32_t word = 0; word < word_count(rows); word++) {
         for (uint64_t bits = filter_word(rows, filter, word); bits; bits &= bits - 1) {
-            gather_add(&g, word * 64 + (uint32_t)__builtin_ctzll(bits));
+            gather_add(&s, word * 64 + (uint32_t)__builtin_ctzll(bits));
         }
     }
-    gather_end(&g);
+    gather_end(&s);
 }
 
-size_t med_dense_scan_list(const struct med_dense_rows *rows, const float *query,
+size_t med_dense_scan_list(const struct med_dense_rows *rows, const struct med_dense_query *query,
     struct med_filter filter, const uint32_t *chunks, size_t count, struct med_dense_top *top)
 {
     assert(top->k > 0);
-    struct gather g = {.rows = rows, .query = query, .top = top};
+    struct scan s = {.rows = rows, .query = query, .top = top};
     size_t allowed = 0;
     for (size_t i = 0; i < count; i++) {
         if (!med_filter_has(filter, chunks[i])) continue;
-        gather_add(&g, chunks[i]);
+        gather_add(&s, chunks[i]);
         allowed++;
     }
-    gather_end(&g);
+    gather_end(&s);
     return allowed;
+}
+
+static bool has_group(const struct med_dense_top *top, uint32_t group)
+{
+    for (size_t i = 0; i < top->count; i++)
+        if (top->groups[top->hits[i].chunk] == group) return true;
+    return false;
 }
 
 void med_dense_fill_zeros(
@@ -216,6 +223,7 @@ void med_dense_fill_zeros(
             uint32_t chunk = word * 64 + (uint32_t)__builtin_ctzll(bits);
             if (chunk >= rows->count) return;
             if (!med_dense_row_is_zero(rows, chunk)) continue;
+            if (top->groups && has_group(top, top->groups[chunk])) continue;
             top->hits[top->count++] = (struct med_hit){.chunk = chunk, .score = 0.0f};
         }
         if (top->count == top->k) return;

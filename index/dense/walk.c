@@ -1,9 +1,9 @@
 /* The search of Malkov and Yashunin (2018), algorithms 2 and 5, on arrays.
  *
  * The beam is one array, best first, of the rows seen so far that may still matter. The best that
- * was not yet expanded is next: its links are looked up, those not visited are scored four at a
- * time while the bytes of the following ones are on their way, and what is good enough is inserted.
- * When everything in the beam is expanded, the walk is over.
+ * was not yet expanded is next: its links are looked up, and the bytes of those not visited are
+ * sent for. Meanwhile the rows that were sent for before are scored four at a time, and what is
+ * good enough is inserted. When the best `ef` rows are expanded, the walk is over.
  *
  *      beam   | 17 .91 x | 4 .88 x | 203 .86   | 9 .80 x | ...      x = expanded
  *                                    ^ cursor: nothing before it is unexpanded
@@ -26,14 +26,16 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EXPANDED 0x80000000u /* row numbers of graphs have 31 bits */
 #define NOTES_MAX 16384u
-#define CACHE_LINE_VALUES 32u
-#define PREFETCH_LINES_MAX 16u
+#define LIKELY 2u /* places from the cursor on whose links will soon be wanted */
 #define UPPER_BEAM_MIN 4u
 #define UPPER_BEAM_SHARE 8u /* of ef */
+#define GROUP_MARGIN 16u
+#define SPILL_MAX 65536u
 
 struct beam_item {
     float score;
@@ -47,8 +49,11 @@ struct walker {
     uint32_t note_count;
     struct beam_item *beam;
     size_t beam_cap; /* allocated */
-    size_t beam_max; /* in use: ef */
+    size_t beam_max; /* in use */
     size_t beam_count;
+    struct beam_item *spill; /* seen, but not in the beam; kept while `spilling` */
+    size_t spill_cap, spill_count;
+    bool spilling;
 };
 
 struct med_walk_pool {
@@ -100,6 +105,7 @@ static void walker_free(struct walker *w)
     med_free(w->visited);
     med_free(w->notes);
     med_free(w->beam);
+    med_free(w->spill);
     med_free(w);
 }
 
@@ -137,18 +143,13 @@ void med_walk_pool_free(struct med_walk_pool **pool)
     *pool = NULL;
 }
 
-static struct walker *borrow(struct med_walk_pool *pool, uint32_t ef)
+static struct walker *borrow(struct med_walk_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     struct walker *w = pool->idle;
     if (w) pool->idle = w->next;
     pthread_mutex_unlock(&pool->lock);
-    if (!w) w = walker_new(pool->count);
-    if (w && !med_grow(&w->beam, &w->beam_cap, (size_t)ef + 1, sizeof *w->beam)) {
-        walker_free(w);
-        w = NULL;
-    }
-    return w;
+    return w ? w : walker_new(pool->count);
 }
 
 static void give_back(struct med_walk_pool *pool, struct walker *w)
@@ -183,11 +184,24 @@ static void forget_visits(struct walker *w, uint32_t count)
 
 /* --- the beam --- */
 
+/* What does not fit the spill is forgotten: it only makes the next round smaller. */
+static inline void spill(struct walker *w, struct beam_item item)
+{
+    if (w->spilling && w->spill_count < SPILL_MAX) w->spill[w->spill_count++] = item;
+}
+
 /* Where it was put; beam_max when it is not good enough. Equal scores: first come, first. */
 static inline size_t beam_insert(struct walker *w, float score, uint32_t row)
 {
-    struct beam_item *beam = w->beam;
-    if (w->beam_count == w->beam_max && score <= beam[w->beam_count - 1].score) return w->beam_max;
+    struct beam_item *beam = w->beam, item = {.score = score, .row = row};
+    if (w->beam_count == w->beam_max) {
+        struct beam_item *worst = &beam[w->beam_count - 1];
+        if (score <= worst->score) {
+            spill(w, item);
+            return w->beam_max;
+        }
+        spill(w, *worst);
+    }
     size_t low = 0, high = w->beam_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -198,16 +212,8 @@ static inline size_t beam_insert(struct walker *w, float score, uint32_t row)
     }
     if (w->beam_count < w->beam_max) w->beam_count++;
     memmove(&beam[low + 1], &beam[low], (w->beam_count - 1 - low) * sizeof *beam);
-    beam[low] = (struct beam_item){.score = score, .row = row};
+    beam[low] = item;
     return low;
-}
-
-static void prefetch_row(const struct med_dense_rows *rows, uint32_t row)
-{
-    const uint16_t *values = med_dense_row_at(rows, row);
-    uint32_t lines = rows->padded / CACHE_LINE_VALUES;
-    if (lines > PREFETCH_LINES_MAX) lines = PREFETCH_LINES_MAX;
-    for (uint32_t l = 0; l < lines; l++) __builtin_prefetch(values + l * CACHE_LINE_VALUES);
 }
 
 /* --- one level --- */
@@ -215,107 +221,209 @@ static void prefetch_row(const struct med_dense_rows *rows, uint32_t row)
 struct walk {
     const struct med_dense_rows *rows;
     const struct med_links *links;
-    const float *query;
+    const struct med_dense_query *query;
     struct med_filter filter;
     struct walker *walker;
 };
 
-/* The links of a row that were not visited; their first bytes are fetched. */
-static uint32_t gather(
-    const struct walk *k, uint32_t row, uint32_t level, uint32_t ret_found[2 * MED_GRAPH_M_MAX])
+/* Rows on their way: the links of one row that were not visited before. */
+struct batch {
+    uint32_t rows[2 * MED_GRAPH_M_MAX];
+    uint32_t count;
+};
+
+static void gather(const struct walk *k, uint32_t row, uint32_t level, struct batch *ret_batch)
 {
     uint32_t max, count = 0;
     const uint32_t *links = links_of(k->links, row, level, &max);
     for (uint32_t i = 0; i < max && links[i] != MED_GRAPH_NO_LINK; i++) {
         if (!visit(k->walker, links[i])) continue;
-        if (count < 8) prefetch_row(k->rows, links[i]);
-        ret_found[count++] = links[i];
+        med_dense_prefetch(k->rows, links[i]);
+        ret_batch->rows[count++] = links[i];
     }
-    return count;
+    ret_batch->count = count;
 }
 
-/* Scores rows[0..count) and puts them where they belong; the best place that was taken. */
-static size_t consider(const struct walk *k, const uint32_t *found, uint32_t count)
+__attribute__((always_inline)) static inline void prefetch_links(
+    const struct med_links *links, uint32_t row)
 {
-    const struct med_dense_rows *rows = k->rows;
+    const uint32_t *list = links->level_0 + (size_t)row * 2 * links->m;
+    for (uint32_t i = 0; i < 2 * links->m; i += MED_DENSE_ALIGN / sizeof *list)
+        __builtin_prefetch(list + i);
+}
+
+/* Scores a batch and puts its rows where they belong; the best place that was taken. The links of
+ * what is likely to be next are fetched. */
+static size_t consider(const struct walk *k, const struct batch *batch, size_t cursor)
+{
     size_t best = k->walker->beam_max;
-    for (uint32_t i = 0; i < count; i += 4) {
-        uint32_t part = count - i < 4 ? count - i : 4;
-        const uint16_t *four[4];
-        for (uint32_t j = 0; j < 4; j++)
-            four[j] = med_dense_row_at(rows, found[j < part ? i + j : i]);
-        for (uint32_t j = i + 8; j < count && j < i + 12; j++) prefetch_row(rows, found[j]);
+    for (uint32_t i = 0; i < batch->count; i += 4) {
+        uint32_t left = batch->count - i, part = left < 4 ? left : 4, four[4];
+        for (uint32_t j = 0; j < 4; j++) four[j] = batch->rows[j < part ? i + j : i];
         float scores[4];
-        if (part == 4) {
-            rows->kernels->dot4(four, k->query, rows->padded, scores);
-        } else {
-            for (uint32_t j = 0; j < part; j++)
-                scores[j] = rows->kernels->dot(four[j], k->query, rows->padded);
-        }
+        med_dense_near4(k->rows, k->query, four, scores);
         for (uint32_t j = 0; j < part; j++) {
-            float score = med_dense_clean(scores[j]);
-            size_t place = beam_insert(k->walker, score, found[i + j]);
+            size_t place = beam_insert(k->walker, scores[j], four[j]);
+            if (place < cursor + LIKELY) prefetch_links(k->links, four[j]);
             if (place < best) best = place;
         }
     }
     return best;
 }
 
+/* The best of the first `ef` rows of the beam that was not expanded; false: there is none. */
+static bool next_row(struct walker *w, size_t ef, size_t *cursor, uint32_t *ret_row)
+{
+    size_t end = w->beam_count < ef ? w->beam_count : ef;
+    while (*cursor < end && w->beam[*cursor].row & EXPANDED) ++*cursor;
+    if (*cursor >= end) return false;
+    *ret_row = w->beam[*cursor].row;
+    w->beam[*cursor].row |= EXPANDED;
+    return true;
+}
+
+/* Follows the links of the best `ef` rows of the beam that were not yet expanded. While one batch
+ * is scored, the next one is on its way: its row is chosen one batch early, which costs a few
+ * batches more and saves waiting for memory in each. */
+static void expand(const struct walk *k, uint32_t level, size_t ef)
+{
+    struct batch batches[2];
+    uint32_t row, turn = 0;
+    size_t cursor = 0;
+    batches[1].count = 0;
+    for (;;) {
+        struct batch *coming = &batches[turn & 1], *ready = &batches[~turn & 1];
+        coming->count = 0;
+        bool more = next_row(k->walker, ef, &cursor, &row);
+        if (more) gather(k, row, level, coming);
+        if (!more && ready->count == 0) break;
+        size_t best = consider(k, ready, cursor);
+        if (best < cursor) cursor = best;
+        turn++;
+    }
+}
+
 /* The beam holds the rows to start from. */
-static void walk_level(const struct walk *k, uint32_t level)
+static void begin_level(const struct walk *k, size_t width)
 {
     struct walker *w = k->walker;
-    uint32_t found[2 * MED_GRAPH_M_MAX];
+    w->beam_max = width;
     forget_visits(w, k->rows->count);
     for (size_t i = 0; i < w->beam_count; i++) {
         w->beam[i].row &= ~EXPANDED;
         visit(w, w->beam[i].row);
     }
-    size_t cursor = 0;
-    while (cursor < w->beam_count) {
-        uint32_t row = w->beam[cursor].row;
-        if (row & EXPANDED) {
-            cursor++;
+}
+
+/* --- answers --- */
+
+static int by_row(const void *a, const void *b)
+{
+    uint32_t x = ((const struct beam_item *)a)->row & ~EXPANDED;
+    uint32_t y = ((const struct beam_item *)b)->row & ~EXPANDED;
+    return x < y ? -1 : x > y;
+}
+
+/* The exact scores of what the beam holds; `items` are its rows, best first, or in ascending order
+ * of number when there are groups. The fine bytes of rows that can no longer be among the best k
+ * are not read. */
+static void collect(
+    const struct walk *k, const struct beam_item *items, size_t count, struct med_dense_top *top)
+{
+    const struct med_dense_rows *rows = k->rows;
+    float slack = (float)k->query->slack * k->query->scale;
+    for (size_t i = 0; i < count; i++) {
+        if (i + 4 < count) med_dense_prefetch_fine(rows, items[i + 4].row & ~EXPANDED);
+        uint32_t row = items[i].row & ~EXPANDED;
+        if (!med_filter_has(k->filter, row)) continue;
+        if (top->count == top->k && rows->scales &&
+            items[i].score + rows->scales[row] * slack < top->hits[0].score)
             continue;
-        }
-        w->beam[cursor].row |= EXPANDED;
-        uint32_t count = gather(k, row, level, found);
-        size_t best = consider(k, found, count);
-        if (best < cursor) cursor = best;
+        med_dense_top_offer(rows, top, row, med_dense_score_at(rows, k->query, row));
     }
+}
+
+static int by_score(const void *a, const void *b)
+{
+    const struct beam_item *x = a, *y = b;
+    return x->score > y->score ? -1 : x->score < y->score;
+}
+
+/* Widens the beam and fills it from the spill. */
+static enum med_code widen(struct walker *w, size_t width, struct med_err *err)
+{
+    size_t all = w->beam_count + w->spill_count, need = all > width ? all : width;
+    if (!med_grow(&w->beam, &w->beam_cap, need + 1, sizeof *w->beam))
+        return med_fail(err, MED_E_NOMEM, "out of memory searching vectors");
+    memcpy(w->beam + w->beam_count, w->spill, w->spill_count * sizeof *w->spill);
+    qsort(w->beam, all, sizeof *w->beam, by_score);
+    w->beam_max = width;
+    w->beam_count = all < width ? all : width;
+    w->spill_count = all - w->beam_count < SPILL_MAX ? all - w->beam_count : SPILL_MAX;
+    memcpy(w->spill, w->beam + w->beam_count, w->spill_count * sizeof *w->spill);
+    return MED_OK;
+}
+
+/* Level 0 until the beam has top->k answers of different groups. */
+static enum med_code walk_groups(
+    const struct walk *k, size_t ef, struct med_dense_top *top, struct med_err *err)
+{
+    struct walker *w = k->walker;
+    enum med_code code = MED_OK;
+    for (;;) {
+        expand(k, 0, ef);
+        qsort(w->beam, w->beam_count, sizeof *w->beam, by_row);
+        med_dense_top_clear(top);
+        collect(k, w->beam, w->beam_count, top);
+        bool enough = top->count + top->is_waiting >= top->k;
+        if (enough || w->beam_count < w->beam_max || w->beam_max * 2 > MED_WALK_EF_MAX) break;
+        code = widen(w, w->beam_max * 2, err);
+        if (code != MED_OK) break;
+        ef *= 2;
+    }
+    return code;
 }
 
 /* --- the whole walk --- */
 
-/* The beam's best k that are answers. */
-static void collect(const struct walk *k, struct med_dense_top *top)
+static enum med_code descend(
+    struct walk *k, size_t ef, struct med_dense_top *top, struct med_err *err)
 {
-    for (size_t i = 0; i < k->walker->beam_count && top->count < top->k; i++) {
-        struct beam_item item = k->walker->beam[i];
-        uint32_t row = item.row & ~EXPANDED;
-        if (med_filter_has(k->filter, row)) med_dense_top_offer(k->rows, top, row, item.score);
+    struct walker *w = k->walker;
+    size_t upper = ef / UPPER_BEAM_SHARE > UPPER_BEAM_MIN ? ef / UPPER_BEAM_SHARE : UPPER_BEAM_MIN;
+    size_t width = top->groups ? top->k + top->k / 4 + GROUP_MARGIN : top->k;
+    if (width < ef) width = ef;
+    if (!med_grow(&w->beam, &w->beam_cap, width + 1, sizeof *w->beam) ||
+        (top->groups && !med_grow(&w->spill, &w->spill_cap, SPILL_MAX, sizeof *w->spill)))
+        return med_fail(err, MED_E_NOMEM, "out of memory searching vectors");
+    uint32_t entry = k->links->entry_point;
+    w->spilling = false;
+    w->spill_count = w->beam_count = 0;
+    w->beam_max = 1;
+    beam_insert(w, med_dense_near(k->rows, k->query, entry), entry);
+    for (uint32_t level = k->links->max_level; level > 0; level--) {
+        begin_level(k, upper < width ? upper : width);
+        expand(k, level, SIZE_MAX);
     }
+    begin_level(k, width);
+    w->spilling = top->groups != NULL;
+    if (top->groups) return walk_groups(k, ef, top, err);
+    expand(k, 0, ef);
+    collect(k, w->beam, w->beam_count, top);
+    return MED_OK;
 }
 
 enum med_code med_graph_walk(const struct med_dense_rows *rows, const struct med_links *links,
-    struct med_walk_pool *pool, const float *query, struct med_filter filter, uint32_t ef,
-    struct med_dense_top *top, struct med_err *err)
+    struct med_walk_pool *pool, const struct med_dense_query *query, struct med_filter filter,
+    uint32_t ef, struct med_dense_top *top, struct med_err *err)
 {
     assert(ef > 0 && ef <= MED_WALK_EF_MAX);
     if (links->linked_count == 0) return MED_OK;
-    struct walker *w = borrow(pool, ef);
+    struct walker *w = borrow(pool);
     if (!w) return med_fail(err, MED_E_NOMEM, "out of memory searching vectors");
     struct walk k = {.rows = rows, .links = links, .query = query, .filter = filter, .walker = w};
-    uint32_t upper =
-        ef / UPPER_BEAM_SHARE > UPPER_BEAM_MIN ? ef / UPPER_BEAM_SHARE : UPPER_BEAM_MIN;
-    w->beam_max = upper < ef ? upper : ef;
-    w->beam_count = 0;
-    beam_insert(w, med_dense_score_at(rows, query, links->entry_point), links->entry_point);
-    for (uint32_t level = links->max_level; level > 0; level--) walk_level(&k, level);
-    w->beam_max = ef;
-    walk_level(&k, 0);
-    collect(&k, top);
+    enum med_code code = descend(&k, ef, top, err);
     forget_visits(w, rows->count);
     give_back(pool, w);
-    return MED_OK;
+    return code;
 }

@@ -30,8 +30,10 @@ enum med_code med_walk_pool_new(
     uint32_t count, struct med_walk_pool **ret_pool, struct med_err *err) MED_CHECK;
 void med_walk_pool_free(struct med_walk_pool **pool);
 
-/* Pushes allowed rows near the padded query onto top, which may end up with fewer than k. ef, 1 to
- * MED_WALK_EF_MAX, is the number of rows, allowed or not, that the walk keeps in view. */
+/* Offers allowed rows near the query to top, which may end up with fewer than top->k. ef, 1 to
+ * MED_WALK_EF_MAX, is the number of best rows, allowed or not, whose links are all followed; the
+ * walk keeps at least top->k rows in view. With top->groups it goes on, further and further, until
+ * top->k groups are in view or nothing is left to see. */
 enum med_code med_graph_walk(const struct med_dense_rows *rows, const struct med_links *links,
-    struct med_walk_pool *pool, const float *query, struct med_filter filter, uint32_t ef,
-    struct med_dense_top *top, struct med_err *err) MED_CHECK;
+    struct med_walk_pool *pool, const struct med_dense_query *query, struct med_filter filter,
+    uint32_t ef, struct med_dense_top *top, struct med_err *err) MED_CHECK;
