@@ -25,6 +25,20 @@ static bool in_set(const struct match *match, uint32_t segment, uint32_t doc)
     return !set || doc_set_has(set, doc);
 }
 
+/* The first document of the set from `doc` on; `count` when there is none. Words without any cost
+ * one look. */
+static uint32_t next_in_set(
+    const struct match *match, uint32_t segment, uint32_t doc, uint32_t count)
+{
+    const uint64_t *set = match->docs[segment];
+    while (set && doc < count) {
+        uint64_t left = set[doc >> 6] >> (doc & 63);
+        if (left) return doc + (uint32_t)__builtin_ctzll(left);
+        doc = (doc | 63) + 1;
+    }
+    return doc < count ? doc : count;
+}
+
 /* Documents, less those that are another one of a work that was counted. */
 static uint64_t count_works(const struct med_index *x, const struct match *match)
 {
@@ -71,8 +85,9 @@ static uint32_t first_year(
     memset(counts, 0, YEARS * sizeof *counts);
     for (uint32_t s = 0; s < x->segment_count; s++) {
         const uint16_t *years = x->segments[s]->columns->years;
-        for (uint32_t d = 0; d < x->segments[s]->doc_count; d++)
-            counts[years[d]] += in_set(match, s, d);
+        uint32_t n = x->segments[s]->doc_count;
+        for (uint32_t d = next_in_set(match, s, 0, n); d < n; d = next_in_set(match, s, d + 1, n))
+            counts[years[d]]++;
     }
     for (; year > 0; year--) {
         count += counts[year];
@@ -89,8 +104,9 @@ static struct listed *collect(
     size_t count = 0, cap = 0;
     for (uint32_t s = 0; s < x->segment_count; s++) {
         const struct med_segment *segment = x->segments[s];
-        for (uint32_t d = 0; d < segment->doc_count; d++) {
-            if (segment->columns->years[d] < year || !in_set(match, s, d)) continue;
+        uint32_t n = segment->doc_count;
+        for (uint32_t d = next_in_set(match, s, 0, n); d < n; d = next_in_set(match, s, d + 1, n)) {
+            if (segment->columns->years[d] < year) continue;
             if (!med_grow(&list, &cap, count + 1, sizeof *list)) {
                 med_free(list);
                 return NULL;
