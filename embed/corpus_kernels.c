@@ -138,13 +138,46 @@ INLINE void adam_body(float *restrict row, float *restrict first, float *restric
 
 /* --- portable --- */
 
-static void add_half_portable(const uint16_t *rows, size_t dim, const uint32_t *ids,
-    const float *weights, size_t count, float *restrict sum)
+/* Vectors of four: what every processor with vectors has. */
+typedef uint16_t halves __attribute__((vector_size(8), aligned(2), may_alias));
+typedef int32_t words __attribute__((vector_size(16)));
+typedef float quads __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* widen() for four. */
+INLINE quads widen_quad(const uint16_t *row)
 {
+    words bits = __builtin_convertvector(*(const halves *)row, words);
+    words magnitude = (bits & 0x7fff) << 13, sign = (bits & 0x8000) << 16;
+    words special = magnitude >= 0x0f800000;
+    words value = (words)((quads)magnitude * 0x1p112f);
+    return (quads)((value & ~special) | ((magnitude | 0x7f800000) & special) | sign);
+}
+
+INLINE void half_block_portable(const uint16_t *rows, size_t dim, size_t column,
+    const uint32_t *ids, const float *weights, size_t count, float *sum, const unsigned blocks)
+{
+    quads acc[8];
+#pragma GCC unroll 8
+    for (unsigned b = 0; b < blocks; b++) acc[b] = *(const quads *)(sum + column + 4 * b);
     for (size_t i = 0; i < count; i++) {
-        const uint16_t *row = rows + (size_t)ids[i] * dim;
-        for (size_t d = 0; d < dim; d++) sum[d] += weights[i] * widen(row[d]);
+        if (i + ROWS_AHEAD < count)
+            __builtin_prefetch(rows + (size_t)ids[i + ROWS_AHEAD] * dim + column);
+        const uint16_t *row = rows + (size_t)ids[i] * dim + column;
+#pragma GCC unroll 8
+        for (unsigned b = 0; b < blocks; b++) acc[b] += weights[i] * widen_quad(row + 4 * b);
     }
+#pragma GCC unroll 8
+    for (unsigned b = 0; b < blocks; b++) *(quads *)(sum + column + 4 * b) = acc[b];
+}
+
+static void add_half_portable(const uint16_t *rows, size_t dim, const uint32_t *ids,
+    const float *weights, size_t count, float *sum)
+{
+    size_t column = 0;
+    for (; column + 32 <= dim; column += 32)
+        half_block_portable(rows, dim, column, ids, weights, count, sum, 8);
+    for (; column < dim; column += 16)
+        half_block_portable(rows, dim, column, ids, weights, count, sum, 4);
 }
 
 #define INSTANCE(level, attribute, blocks)                                                         \
