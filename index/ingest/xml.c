@@ -38,6 +38,7 @@ struct name {
 struct med_xml {
     struct med_xml_handler handler;
     struct name names[NAMES_CACHED];
+    xmlDictPtr dict; /* held, so that no address in `names` is ever used for another name */
     xmlParserCtxtPtr ctxt;
     struct med_xml_attr *attrs;
     size_t attr_cap;
@@ -188,6 +189,8 @@ static void free_context(struct med_xml *xml)
     xmlDocPtr doc = xml->ctxt->myDoc; /* a SAX parse makes none, an internal subset may */
     xmlFreeParserCtxt(xml->ctxt);
     if (doc) xmlFreeDoc(doc);
+    xmlDictFree(xml->dict);
+    xml->dict = NULL;
     xml->ctxt = NULL;
     memset(xml->names, 0, sizeof xml->names);
 }
@@ -204,6 +207,7 @@ static bool make_context(struct med_xml *xml)
         .serror = on_error};
     free_context(xml);
     xml->ctxt = xmlCreatePushParserCtxt(&sax, xml, NULL, 0, NULL);
+    if (xml->ctxt && xmlDictReference(xml->ctxt->dict) == 0) xml->dict = xml->ctxt->dict;
     return xml->ctxt != NULL;
 }
 
