@@ -33,9 +33,9 @@ def main():
         "title": "Encoding with the corpus encoder", "order": 35,
         "command": "tests/bench/bench_encode.py BENCH_ENCODE CORPUS.ENC quarter.jsonl",
         "load": f"{load} before",
-        "notes": [f"{int(passages):,} passages of {terms} terms on average, one thread, from term ids to "
-                  f"normalised vectors of {dim} dimensions; an encoder of {int(rows):,} rows; median of "
-                  f"{ROUNDS} rounds. All levels give the same bits."],
+        "notes": [f"{int(passages):,} passages of {terms} terms on average, one thread, from term "
+                  f"ids to normalised vectors of {dim} dimensions; an encoder of {int(rows):,} "
+                  f"rows; median of {ROUNDS} rounds. All levels give the same bits."],
         "bars": [{"bar": f"encoding on one core, {level}, passages/s", "limit": f"at least {BAR:,}",
                   "measured": f"{int(rate):,}", "kept": int(rate) >= BAR}
                  for level, rate, *_ in seen]})
