@@ -18,7 +18,7 @@ packages_demo=(curl ca-certificates)
 packages_test=(
     libcmocka-dev clang-format clang-tidy git curl procps python3-jsonschema python3-venv jq
     mandoc zsh fish strace systemd openssl debootstrap buildah debhelper lintian
-    chromium
+    chromium valgrind
 )
 
 # Installs what is missing, as root or through sudo. Says what it does.

@@ -7,7 +7,7 @@ usage() {
 Usage: tests/run.sh [--soak] [--suite NAME]...
 
 Suites: lint, unit, http, browser, crash, recall, fuzz, deploy (under address and
-undefined-behaviour sanitizers), quality, bench (release build).
+undefined-behaviour sanitizers), quality, bench, counts (release build).
 
   --soak        the full counts of the sampled suites (crash points, seeds, recall sizes):
                 hours, not minutes
@@ -30,7 +30,8 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#suites[@]} -eq 0 ] && suites=(lint unit http browser crash recall fuzz deploy quality bench)
+[ ${#suites[@]} -eq 0 ] &&
+    suites=(lint unit http browser crash recall fuzz deploy quality bench counts)
 cd "$root" || exit 1
 export MEDICUS_SHARED=${MEDICUS_SHARED:-$(cd "$root/.." && pwd)/shared}
 
@@ -76,7 +77,7 @@ configure() { # FOLDER OPTIONS...
 sanitized=() released=()
 for suite in "${suites[@]}"; do
     case $suite in
-    quality | bench) released+=("$suite") ;;
+    quality | bench | counts) released+=("$suite") ;;
     *) sanitized+=("$suite") ;;
     esac
 done
