@@ -2,8 +2,8 @@
  * second on one thread at equal recall, building time, memory. Prints a table and, last, one JSON
  * object.
  *
- *   bench_dense drawn ROWS DIM [THREADS [KEEP]]
- *   bench_dense files VECTORS QUERIES DIM [THREADS [KEEP]]
+ *   bench_dense drawn ROWS DIM [THREADS [KEEP [ENGINES]]]
+ *   bench_dense files VECTORS QUERIES DIM [THREADS [KEEP [ENGINES]]]
  *
  * "files" hold float32 rows: those of a real index and the vectors of real questions, which
  * bench_extract writes. "drawn" makes them up: rows around topics, their own directions with less
@@ -482,12 +482,17 @@ void print_json(const Data &data, const std::vector<Row> &rows, unsigned threads
     std::printf("}\n");
 }
 
-void compare(const Data &data, const std::string &keep, unsigned threads)
+void compare(
+    const Data &data, const std::string &keep, unsigned threads, const std::string &engines)
 {
-    std::vector<Row> rows(3);
-    rows[0].engine = std::make_unique<Medicus>();
-    rows[1].engine = std::make_unique<Hnswlib>();
-    rows[2].engine = std::make_unique<Faiss>();
+    std::vector<std::unique_ptr<Engine>> all;
+    all.push_back(std::make_unique<Medicus>());
+    all.push_back(std::make_unique<Hnswlib>());
+    all.push_back(std::make_unique<Faiss>());
+    std::vector<Row> rows;
+    for (auto &engine : all)
+        if (engines.find(engine->name()) != std::string::npos)
+            rows.push_back({std::move(engine), {}, {}});
     for (Row &row : rows) row.built = build_or_open(*row.engine, data, keep, threads);
     for (Row &row : rows) row.points = bracket(*row.engine, data);
     for (int r = 0; r < rounds; r++)
@@ -526,8 +531,8 @@ int main(int argc, char **argv)
         data.query_count = data.queries.size() / data.dim;
         next = 5;
     } else {
-        die("usage: bench_dense drawn ROWS DIM [THREADS [KEEP]] | files VECTORS QUERIES DIM "
-            "[THREADS [KEEP]]");
+        die("usage: bench_dense drawn ROWS DIM | files VECTORS QUERIES DIM, then "
+            "[THREADS [KEEP [ENGINES]]]");
     }
     const unsigned threads =
         argc > next ? static_cast<unsigned>(std::strtoul(argv[next], nullptr, 10)) : 1;
@@ -538,7 +543,7 @@ int main(int argc, char **argv)
     struct med_err err;
     must(med_fs_mkdir_all(med_fs_posix(), keep.c_str(), &err), err);
     find_truth(data, keep, threads);
-    compare(data, keep, threads);
+    compare(data, keep, threads, argc > next + 2 ? argv[next + 2] : "medicus,hnswlib,FAISS");
     if (!kept) must(med_fs_remove_tree(med_fs_posix(), dir, &err), err);
     return 0;
 }
