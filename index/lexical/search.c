@@ -7,8 +7,8 @@
  *
  *   1. bound every term within the window; if the sum is below the need, skip as far as it holds;
  *   2. split: terms become optional in rising order of bound per posting while their sum allows;
- *   3. add up essential postings in an array by chunk, or, if a filter has fewer chunks than that
- *      would touch, take the filter's chunks and make all terms optional;
+ *   3. add up essential postings in an array by chunk, or, if a filter has so few chunks that
+ * looking them up costs less, take the filter's chunks and make all terms optional;
  *   4. chunks whose sum plus the optional bounds reaches the need are candidates: look up each
  *      optional term for them, highest bound first, and drop those that cannot make it any more;
  *   5. offer what remains, now with full sums, to the heap, which raises the need.
@@ -44,6 +44,7 @@
 #define PREDICT_POSTINGS_MIN 50000u
 #define PREDICT_CHUNKS_MIN 20000u
 #define OFFERS_AHEAD 8u
+#define FILTER_WORTH 16u      /* essential postings that cost as much as looking up one chunk */
 #define SORT_OPTIONAL_MAX 64u /* with more terms the static order is good enough */
 
 struct search {
@@ -329,7 +330,7 @@ static enum med_code search_window(struct search *s, struct med_err *err)
     split(s);
     size_t count = SIZE_MAX;
     if (s->filter.words) {
-        count = candidates_of_filter(s, s->essential_postings / 2);
+        count = candidates_of_filter(s, s->essential_postings / FILTER_WORTH);
         for (size_t i = 0; count != SIZE_MAX && i < s->cursor_count; i++)
             if (scratch->bounds[i]) add_optional(s, scratch->order[i], scratch->bounds[i]);
     }
