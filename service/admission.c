@@ -21,8 +21,11 @@ bool admission_is_overload(const struct admission *a, uint64_t now_ns)
 bool admission_ask(struct admission *a, size_t waiting, bool urgent, uint64_t now_ns)
 {
     bool room = waiting < a->depth, too_long = is_too_long(a, waiting);
-    if (too_long && !a->standing_ns) a->standing_ns = now_ns;
-    if (too_long && now_ns - a->standing_ns >= ADMISSION_STANDING_NS) {
+    if (too_long && !a->standing) {
+        a->standing = true;
+        a->taken = 0;
+    }
+    if (too_long && a->taken >= a->depth) {
         if (!a->overload) a->refused_ns = now_ns;
         a->overload = true;
     }
@@ -35,7 +38,8 @@ bool admission_ask(struct admission *a, size_t waiting, bool urgent, uint64_t no
 
 void admission_taken(struct admission *a, size_t waiting)
 {
-    if (!is_too_long(a, waiting)) a->standing_ns = 0;
+    a->taken++;
+    if (!is_too_long(a, waiting)) a->standing = false;
 }
 
 void admission_served(struct admission *a, uint64_t took_ns)

@@ -4,10 +4,13 @@
  * A queue does two things. It takes up a burst, which is good: everybody is answered a little
  * later. And it can stand, when more comes than can be done: then everybody waits as long as the
  * queue is deep, and nobody is answered sooner for it. Controlled delay (Nichols and Jacobson,
- * "Controlling Queue Delay", 2012; RFC 8289) tells the two apart by time, and so does this:
+ * "Controlling Queue Delay", 2012; RFC 8289) tells the two apart by how long the queue stands. Here
+ * what was taken from it meanwhile counts instead of time: threads that do not run, because others
+ * have the processors, are no overload, and a burst that the queue can hold never is.
  *
  *   CALM      up to `depth` may wait
- *     | a request that came now would have waited more than wait_ns, for ADMISSION_STANDING_NS
+ *     | a request that came now would wait more than wait_ns, and has done so while as many were
+ *     | taken from the queue as fit into it: that is more than a burst
  *     v
  *   OVERLOAD  only as many may wait as begin within wait_ns; everybody else is refused when the
  *     |       header has been read
@@ -25,7 +28,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ADMISSION_STANDING_NS 100000000ull
 /* Less than the second of Retry-After: who comes back in a crowd finds room for one. */
 #define ADMISSION_CALM_NS 500000000ull
 
@@ -35,9 +37,10 @@ struct admission {
     unsigned threads;
     size_t depth;
     uint64_t wait_ns;
-    double served_ns;     /* that a request takes a thread, lately; 0: not known */
-    uint64_t standing_ns; /* since when the queue has been too long; 0: it is not */
-    uint64_t refused_ns;  /* when the last one was refused in overload */
+    double served_ns;    /* that a request takes a thread, lately; 0: not known */
+    bool standing;       /* the queue is too long */
+    size_t taken;        /* from it since then */
+    uint64_t refused_ns; /* when the last one was refused in overload */
     bool overload;
     uint64_t refused; /* how many were, for whatever reason */
 };

@@ -244,6 +244,7 @@ def main():
                        stdout=subprocess.DEVNULL)
         server = Process(medicus, "serve", "--data", folder / "data", "--listen", "127.0.0.1:0",
                          "--io-threads", "2", "--threads", str(args.workers),
+                         "--cache-bytes", "0",
                          "--queue-ms", "60000")  # 256 connections that wait are no overload here
         args.server, args.port = server, server.port
         print("| " + " | ".join(name for name, _ in COLUMNS) + " |\n|" + "---|" * len(COLUMNS))

@@ -130,6 +130,18 @@ static void a_few_callers_are_no_overload_however_long_searches_take(void **stat
     assert_int_equal(w.refused, 0);
 }
 
+static void threads_that_stand_still_for_a_moment_are_no_overload(void **state)
+{
+    (void)state;
+    struct world w = world_of(MS);
+    for (int round = 0; round < 10; round++) {
+        w.idle_at_ns[0] = w.idle_at_ns[1] = w.now_ns + 400 * MS; /* others had the processors */
+        run(&w, 1000 * MS, 5 * MS);
+    }
+    assert_int_equal(w.refused, 0);
+    assert_false(w.a.overload);
+}
+
 static void slower_searches_let_fewer_wait(void **state)
 {
     (void)state;
@@ -166,6 +178,7 @@ int main(void)
         cmocka_unit_test(overload_keeps_waits_short_and_threads_busy),
         cmocka_unit_test(bursts_are_welcome_again_after_an_overload),
         cmocka_unit_test(a_few_callers_are_no_overload_however_long_searches_take),
+        cmocka_unit_test(threads_that_stand_still_for_a_moment_are_no_overload),
         cmocka_unit_test(slower_searches_let_fewer_wait),
         cmocka_unit_test(an_operator_is_let_in_during_an_overload),
     };
