@@ -1,6 +1,5 @@
 /* Guidelines: front matter, Markdown, HTML, plain text, slugs; 85 real ones where they are there.
  */
-#include "common/clock.h"
 #include "common/fs.h"
 #include "common/json.h"
 #include "common/mem.h"
@@ -269,7 +268,8 @@ static void deep_html_keeps_its_text(void **state)
     kept_free(kept);
 }
 
-/* Each would take minutes, or all memory, in a parser with a quadratic path. */
+/* Each would take minutes, or all memory, in a parser with a quadratic path: longer than a test may
+ * run. */
 static void hostile_markup_takes_linear_time(void **state)
 {
     (void)state;
@@ -299,11 +299,7 @@ static void hostile_markup_takes_linear_time(void **state)
         med_buf_puts(&buf, CASES[i].head);
         for (unsigned n = 0; n < CASES[i].count; n++) med_buf_puts(&buf, CASES[i].unit);
         med_buf_puts(&buf, CASES[i].tail);
-        uint64_t start = med_now_ns();
         kept_free(parse_named("x", CASES[i].format, med_buf_str(&buf)));
-        uint64_t took_ms = (med_now_ns() - start) / 1000000;
-        if (took_ms > 20000) print_error("case %zu took %llu ms\n", i, (unsigned long long)took_ms);
-        assert_true(took_ms <= 20000);
         med_buf_free(&buf);
     }
 }
