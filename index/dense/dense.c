@@ -20,8 +20,10 @@
  */
 #define NORM_TOLERANCE 1e-2
 
-/* One row of the graph costs about this many rows of a scan: it is read from a random place and
- * waits for the one before. */
+/* Following one row's links costs as much as scanning this many rows per link (measured: .9 us for
+ * 32 links, 26 ns for a row of a scan). */
+#define GRAPH_LINK_COST 1.0
+/* The same for the rows of lists, which are read from random places. */
 #define GRAPH_ROW_COST 1.5
 
 /* Answers that a filtered walk aims at beyond those asked for. */
@@ -185,20 +187,23 @@ static uint32_t allowed_count(const struct med_dense *dense, struct med_filter f
     return filter.set_count;
 }
 
-/* Of the ef nearest rows that a walk finds, only the allowed share counts: the walk is widened by
- * it, with a margin, as the share near the query may be smaller. False when scanning the allowed
- * rows costs less. */
+/* Of the nearest rows that a walk finds only the allowed share counts: the walk is widened by it,
+ * with a margin, as the share near the query may be smaller. What ef has beyond k, which is there
+ * for the sake of finding the way, is widened by the root: neighbours are further apart in what the
+ * filter leaves, but the graph is that of all rows (measured: recall at 200 of .99 under filters
+ * where it is .97 without). False when scanning the allowed rows costs less. */
 static bool graph_is_cheaper(
     const struct med_dense *dense, uint32_t allowed, size_t k, uint32_t *ef)
 {
     if (allowed == 0) return false;
-    double wide = *ef > k ? *ef : (double)k;
+    double wide = fmax(*ef, (double)k);
     if (allowed < dense->rows.count) {
-        double wanted = (double)k * 1.25 + FILTER_MARGIN;
-        wide = (wide > wanted ? wide : wanted) * dense->rows.count / allowed;
+        double wanted = (double)k * 1.1 + FILTER_MARGIN;
+        double inverse = (double)dense->rows.count / allowed;
+        wide = fmax(wide * sqrt(inverse), wanted * inverse);
     }
     double rows_seen = wide * 2 * dense->graph.header.m;
-    if (rows_seen * GRAPH_ROW_COST >= allowed || wide > MED_WALK_EF_MAX) return false;
+    if (rows_seen * GRAPH_LINK_COST >= allowed || wide > MED_WALK_EF_MAX) return false;
     *ef = (uint32_t)ceil(wide);
     return true;
 }

@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define GATHER 8u
+#define GATHER 16u
 #define SCAN_AHEAD 32u /* rows; planes lie in blocks, which hides the order from the processor */
 
 /* --- the heap --- */
