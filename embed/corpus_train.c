@@ -29,7 +29,7 @@
 #define BLOCK_PAIRS 64 /* of the similarity matrix, a piece of parallel work */
 #define EPOCHS_MAX 10
 #define EPOCHS_MIN 2
-#define PAIRS_PER_TRAINING_MAX 2500000ull /* fewer epochs on large corpora, in larger steps */
+#define PAIRS_PER_TRAINING_MAX 3200000ull /* fewer epochs on large corpora, in larger steps */
 #define SENTENCES_PER_PASSAGE 2           /* drawn anew in each epoch */
 #define WORD_DROPOUT 0.2
 #define TITLE_IN_REST 0.5
@@ -37,8 +37,8 @@
 #define HALVES_TOKENS_MIN 12 /* a passage of one sentence is split */
 #define TEMPERATURE 0.25f
 #define RATE 0.02 /* of a training of up to RATE_BATCHES; then in proportion .. */
-#define RATE_BATCHES 2000u
-#define RATE_MAX 0.1 /* .. to this */
+#define RATE_BATCHES 1600u
+#define RATE_MAX 0.15 /* .. to this */
 #define RATE_FLOOR 0.05
 #define WARM_UP 0.1
 #define BETA1 0.9
