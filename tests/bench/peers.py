@@ -288,7 +288,7 @@ class Bench:
         sets = {"of the index": ["files", self.path("vectors.f32"), self.path("queries.f32"),
                                  str(self.meta["dim"])]}
         if not self.args.quick:
-            sets["made up"] = ["drawn", "100000", "384"]
+            sets["made up"] = ["drawn", "50000", "384"]
         engines = "medicus,hnswlib"
         if self.meta["passages"] <= FAISS_VECTORS_MAX:
             engines += ",FAISS"
