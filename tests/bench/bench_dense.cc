@@ -474,8 +474,8 @@ void print_json(const Data &data, const std::vector<Row> &rows, unsigned threads
     std::printf("{\"rows\":%zu,\"dim\":%u,\"queries\":%zu,\"recall\":%.2f,\"threads\":%u",
         data.count, data.dim, data.query_count, recall_wanted, threads);
     for (const Row &row : rows)
-        std::printf(",\"%s\":{\"queries_per_s\":%.0f,\"ef\":%u,\"recall\":%.4f,\"build_s\":%.2f,"
-                    "\"build_processor_s\":%.2f,\"bytes_per_vector\":%.1f}",
+        std::printf(",\"%s\":{\"queries_per_s\":%.0f,\"ef\":%u,\"recall\":%.4f,\"build_s\":%.6f,"
+                    "\"build_processor_s\":%.6f,\"bytes_per_vector\":%.1f}",
             row.engine->name(), at_recall(row.points, data.query_count), row.points.rbegin()->first,
             row.points.rbegin()->second.recall, row.built.seconds, row.built.processor_seconds,
             row.built.bytes_per_row);

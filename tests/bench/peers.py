@@ -318,10 +318,11 @@ class Bench:
         table = {"title": "", "rows": rows,
                  "head": ["vectors", "engine", "ef or lists", "queries/s at recall .98",
                           "medicus's / its", "bytes per vector", "build s", "processor s"]}
+        reused = " The graphs are those of a run before this one." if self.args.reuse else ""
         notes = ["Queries per second of one thread where recall@10 against an exact scan is .98, "
                  "between the two efs around it. Queries of the index's vectors are encoded "
                  "questions. Graphs: M = 16, ef of building 100. "
-                 f"{self.args.threads} threads build; medicus measures its recall meanwhile."]
+                 f"{self.args.threads} threads build; medicus measures recall meanwhile.{reused}"]
         return {"title": f"Dense search beside peers, {self.about()}", "order": 40, "notes": notes,
                 "bars": self.dense_bars(figures["of the index"]["hnswlib"]), "tables": [table],
                 "figures": figures}

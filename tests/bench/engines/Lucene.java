@@ -124,7 +124,7 @@ public final class Lucene {
         Files.createDirectories(dir);
         build(kind, file, dir, WARM_UP, false); /* the compiler has seen everything */
         Built built = build(kind, file, dir, Long.MAX_VALUE, true);
-        System.out.printf("{\"documents\":%d,\"seconds\":%.3f,\"bytes\":%d}%n", built.documents,
+        System.out.printf("{\"documents\":%d,\"seconds\":%.6f,\"bytes\":%d}%n", built.documents,
                 built.nanoseconds / 1e9, bytesBelow(dir));
     }
 

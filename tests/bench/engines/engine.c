@@ -78,7 +78,7 @@ static uint64_t bytes_below(const char *dir)
 
 void engine_report_index(size_t documents, uint64_t ns, const char *dir)
 {
-    printf("{\"documents\":%zu,\"seconds\":%.3f,\"bytes\":%" PRIu64 "}\n", documents,
+    printf("{\"documents\":%zu,\"seconds\":%.6f,\"bytes\":%" PRIu64 "}\n", documents,
         (double)ns / 1e9, bytes_below(dir));
 }
 
