@@ -8,6 +8,9 @@
 
 #define ENCODE_BLOCK 8192u
 #define ENCODE_GRAIN 256u
+#define QUESTIONS 200u     /* that recall is measured with */
+#define QUESTION_WORDS 8u  /* as people ask: 9 words, function words included */
+#define QUESTION_TRIES 20u /* a passage may be empty, or all of its words unknown */
 
 static enum med_code out_of_memory(struct med_err *err)
 {
@@ -174,6 +177,44 @@ static enum med_code encode_blocks(
     return MED_OK;
 }
 
+/* A few words drawn from a passage: as near as we get to a question about it. False when none of
+ * them has a vector. */
+static bool draw_question(const struct encoding *e, struct med_rng *rng, float *ret_vector)
+{
+    const struct forward *f = &e->build->forward;
+    struct encode_worker *w = &e->workers[0];
+    uint32_t chunk = (uint32_t)med_rng_below(rng, f->chunk_count);
+    uint64_t begin = f->chunk_start[chunk], count = f->chunk_end[chunk] - begin;
+    size_t words = 0;
+    for (unsigned i = 0; count > 0 && i < QUESTION_WORDS; i++) {
+        uint64_t at = begin + med_rng_below(rng, count);
+        words = gather(e, w, at, at + 1, words);
+    }
+    for (size_t i = 0; i < words; i++) {
+        w->values[i] = 1;
+        w->counts[w->rows[i]] = 0;
+    }
+    struct med_bag bag = {.rows = w->rows, .counts = w->values, .count = words};
+    bool known;
+    med_corpus_encode(e->encoder, &bag, ret_vector, &known);
+    return known;
+}
+
+/* Into e->vectors, where nothing is needed any more. */
+static size_t draw_questions(struct encoding *e)
+{
+    struct med_rng rng;
+    uint32_t dim = med_corpus_dim(e->encoder);
+    size_t count = 0;
+    uint64_t known = e->workers[0].known, unknown = e->workers[0].unknown;
+    med_rng_seed(&rng, e->build->options->seed + 2);
+    for (unsigned i = 0; i < QUESTIONS * QUESTION_TRIES && count < QUESTIONS; i++)
+        count += draw_question(e, &rng, e->vectors + count * dim);
+    e->workers[0].known = known; /* these were no texts */
+    e->workers[0].unknown = unknown;
+    return count;
+}
+
 static enum med_code prepare(struct encoding *e, struct med_err *err)
 {
     const struct build *b = e->build;
@@ -209,6 +250,8 @@ enum med_code build_encode(struct build *b, const struct med_corpus_encoder *enc
     if (!code) code = med_dense_writer_new(b->fs, dir, &options, &writer, err);
     if (!code) code = encode_blocks(&e, writer, err);
     uint64_t start = med_now_ns();
+    if (!code && b->forward.chunk_count > 0)
+        med_dense_writer_ask(writer, e.vectors, draw_questions(&e));
     if (!code) code = med_dense_writer_finish(writer, ret_files, ret_report, err);
     b->report.seconds.graph = (double)(med_now_ns() - start) * 1e-9;
     med_dense_writer_free(&writer);

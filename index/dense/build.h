@@ -17,7 +17,7 @@ enum med_code med_graph_build_ivf(const struct med_fs *fs, const char *path,
     struct med_dense *dense, const uint64_t *skip, const struct med_dense_options *options,
     struct med_file_ref *ret_file, struct med_err *err) MED_CHECK;
 
-/* Recall@10 against exact search on up to 200 of the index's own rows, perturbed, for the smallest
- * ef (nprobe) that reaches .98, or the largest tried. */
+/* Recall@10 against exact search on up to 200 of options->questions, or of queries made from rows,
+ * for the smallest ef (nprobe) that reaches .98, or the largest tried. */
 enum med_code med_dense_tune(const struct med_dense *dense, const struct med_dense_options *options,
     float *ret_recall, float *ret_ef, struct med_err *err) MED_CHECK;

@@ -29,10 +29,14 @@ const char *med_dense_kind_name(enum med_dense_kind kind);
 struct med_dense_options {
     enum med_dense_kind kind;
     uint32_t dim;
-    uint32_t hnsw_m;               /* 0 = 16 (32 links at level 0) */
+    uint32_t hnsw_m;               /* 0 = 24 (48 links at level 0) */
     uint32_t hnsw_ef_construction; /* 0 = default */
     unsigned threads;              /* 0 = med_cpu_count() */
     uint64_t seed;
+    /* What searches will ask for: [question_count][dim], L2-normalised, borrowed; recall is
+     * measured with them. NULL: with queries made from the rows. */
+    const float *questions;
+    size_t question_count;
     const struct med_progress *progress; /* stages "graph", "verify" */
 };
 struct med_dense_writer;
@@ -49,12 +53,14 @@ enum med_code med_dense_writer_add(struct med_dense_writer *writer, const float 
 /* The rows [first, first + count) of another index of the same dimension, bit for bit. */
 enum med_code med_dense_writer_copy(struct med_dense_writer *writer, const struct med_dense *from,
     uint32_t first, uint32_t count, struct med_err *err) MED_CHECK;
+/* options.questions, once they can be made; borrowed until finish. */
+void med_dense_writer_ask(struct med_dense_writer *writer, const float *questions, size_t count);
 #define MED_DENSE_FILE_COUNT 2
 struct med_dense_report {
     enum med_dense_kind kind;
     uint64_t count;
-    /* Of the graph or lists alone against exact search, for up to 200 queries made from the index's
-     * own rows; 1 for Flat. */
+    /* Of the graph or lists alone against exact search, for up to 200 of options.questions, or as
+     * many queries made from the index's own rows; 1 for Flat. */
     float recall_at_10;
     /* The ef (HNSW) or nprobe (IVF), the smallest tried whose recall reaches .98, otherwise the
      * largest. */

@@ -14,8 +14,8 @@
 
 #define STAGE_BYTES ((size_t)1 << 18)
 #define BLOCK_ROWS ((size_t)MED_VECTORS_BLOCK_ROWS)
-#define HNSW_M_DEFAULT 16u
-#define HNSW_EF_CONSTRUCTION_DEFAULT 100u
+#define HNSW_M_DEFAULT 24u
+#define HNSW_EF_CONSTRUCTION_DEFAULT 160u
 
 struct med_dense_writer {
     const struct med_fs *fs;
@@ -92,6 +92,12 @@ enum med_code med_dense_writer_new(const struct med_fs *fs, const char *dir,
     }
     *ret_writer = w;
     return MED_OK;
+}
+
+void med_dense_writer_ask(struct med_dense_writer *w, const float *questions, size_t count)
+{
+    w->options.questions = questions;
+    w->options.question_count = count;
 }
 
 /* What the last block lacks is zeros. */

@@ -271,6 +271,33 @@ static bool stop_at_once(
     return false;
 }
 
+/* One question that is a row itself is answered by the narrowest walk; a cloud around nothing in
+ * particular needs a wider one. */
+static void recall_is_measured_with_the_questions_that_are_given(void **state)
+{
+    (void)state;
+    enum { COUNT = 4000, DIM = 64, QUESTIONS = 100 };
+    struct med_rng rng;
+    med_rng_seed(&rng, med_test_seed());
+    float *rows = random_rows(&rng, COUNT, DIM), *far = random_rows(&rng, QUESTIONS, DIM);
+    float ef[2];
+    for (size_t easy = 0; easy < 2; easy++) {
+        struct fixture f;
+        struct med_dense_options options = {.dim = DIM,
+            .kind = MED_DENSE_HNSW,
+            .hnsw_m = 6,
+            .questions = easy ? rows : far,
+            .question_count = easy ? 1 : QUESTIONS};
+        fixture_make(&f, &options, rows, COUNT);
+        ef[easy] = med_dense_describe(f.dense).search_ef;
+        assert_true(med_dense_describe(f.dense).recall_at_10 >= .98f);
+        fixture_drop(&f);
+    }
+    assert_true(ef[1] < ef[0]);
+    med_free(rows);
+    med_free(far);
+}
+
 static void a_build_can_be_stopped(void **state)
 {
     (void)state;
@@ -405,6 +432,7 @@ int main(void)
         cmocka_unit_test(queries_without_a_direction_are_refused),
         cmocka_unit_test(many_threads_get_the_answers_of_one),
         cmocka_unit_test(one_thread_writes_the_same_bytes_again),
+        cmocka_unit_test(recall_is_measured_with_the_questions_that_are_given),
         cmocka_unit_test(a_build_can_be_stopped),
         cmocka_unit_test(every_failing_write_or_allocation_is_reported),
         cmocka_unit_test(groups_give_the_best_row_of_each),
