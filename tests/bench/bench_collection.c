@@ -9,11 +9,11 @@
 #include "tests/bench/bench_collection.h"
 
 #include "common/fs.h"
-#include "common/json.h"
 #include "common/limits.h"
 #include "common/mem.h"
 #include "index/document/text.h"
 #include "index/store/store.h"
+#include "tests/bench/lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,26 +56,24 @@ static struct bench_record record_of(const struct med_json *line)
     return r;
 }
 
+struct reader {
+    void (*fn)(void *ctx, const struct bench_record *record);
+    void *ctx;
+};
+
+static void read_record(void *ctx, const struct med_json *line)
+{
+    const struct reader *r = ctx;
+    struct bench_record record = record_of(line);
+    r->fn(r->ctx, &record);
+}
+
 void bench_each_record(
     const char *path, void (*fn)(void *ctx, const struct bench_record *record), void *ctx)
 {
     struct med_err err = {0};
-    struct med_map map;
-    bench_must(med_map_open(path, &map, &err), &err);
-    const char *text = (const char *)map.ptr;
-    for (size_t pos = 0; pos < map.len;) {
-        const char *end = memchr(text + pos, '\n', map.len - pos);
-        size_t len = (end ? (size_t)(end - text) : map.len) - pos;
-        struct med_json *line = NULL;
-        if (len) {
-            bench_must(med_json_parse(text + pos, len, &line, &err), &err);
-            struct bench_record record = record_of(line);
-            fn(ctx, &record);
-            med_json_free(&line);
-        }
-        pos += len + 1;
-    }
-    med_map_close(&map);
+    struct reader r = {fn, ctx};
+    bench_must(bench_each_line(path, read_record, &r, &err), &err);
 }
 
 /* --- the passages of a data folder --- */

@@ -10,11 +10,11 @@
 #include "common/cpu.h"
 #include "common/fs.h"
 #include "common/hash.h"
-#include "common/json.h"
 #include "common/limits.h"
 #include "common/mem.h"
 #include "embed/analyzer.h"
 #include "embed/corpus_encoder.h"
+#include "tests/bench/lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,28 +54,14 @@ static void add_text(struct bench *b, struct med_str text)
         b->rows[b->row_count++] = med_corpus_find(b->encoder, tokens[i].term);
 }
 
-static void read_passages(struct bench *b, const char *path)
+static void add_passage(void *ctx, const struct med_json *line)
 {
-    struct med_err err = {0};
-    struct med_map map;
-    must(med_map_open(path, &map, &err), &err);
-    const char *text = (const char *)map.ptr;
-    for (size_t pos = 0; pos < map.len;) {
-        const char *end = memchr(text + pos, '\n', map.len - pos);
-        size_t len = (end ? (size_t)(end - text) : map.len) - pos;
-        struct med_json *line = NULL;
-        if (len) {
-            must(med_json_parse(text + pos, len, &line, &err), &err);
-            must_have(med_grow(&b->starts, &b->start_cap, b->passages + 2, sizeof *b->starts));
-            b->starts[b->passages++] = b->row_count;
-            add_text(b, med_json_get_str(line, "title"));
-            add_text(b, med_json_get_str(line, "text"));
-            b->starts[b->passages] = b->row_count;
-            med_json_free(&line);
-        }
-        pos += len + 1;
-    }
-    med_map_close(&map);
+    struct bench *b = ctx;
+    must_have(med_grow(&b->starts, &b->start_cap, b->passages + 2, sizeof *b->starts));
+    b->starts[b->passages++] = b->row_count;
+    add_text(b, med_json_get_str(line, "title"));
+    add_text(b, med_json_get_str(line, "text"));
+    b->starts[b->passages] = b->row_count;
 }
 
 /* As a build does: count, then encode. Returns the nanoseconds of a round over all passages. */
@@ -128,7 +114,7 @@ int main(int argc, char **argv)
     must(med_map_open(argv[at], &map, &err), &err);
     must(med_corpus_open(map.ptr, map.len, &b.encoder, &err), &err);
     must(med_analyzer_new(&b.analyzer, &err), &err);
-    for (int i = at + 1; i < argc; i++) read_passages(&b, argv[i]);
+    for (int i = at + 1; i < argc; i++) must(bench_each_line(argv[i], add_passage, &b, &err), &err);
     uint32_t terms = med_corpus_term_count(b.encoder);
     float *counts = med_calloc(terms, sizeof *counts), *values = med_calloc(terms, sizeof *values);
     uint32_t *rows = med_calloc(terms, sizeof *rows);

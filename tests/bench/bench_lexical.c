@@ -21,13 +21,13 @@
 #include "common/arena.h"
 #include "common/clock.h"
 #include "common/fs.h"
-#include "common/json.h"
 #include "common/limits.h"
 #include "common/mem.h"
 #include "common/rng.h"
 #include "embed/analyzer.h"
 #include "index/lexical/lexical.h"
 #include "index/segment.h"
+#include "tests/bench/lines.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -86,34 +86,13 @@ static struct med_lex_field analyze(struct bench *b, struct med_str text, uint32
     return field;
 }
 
-/* Calls fn with every line's JSON object. */
-static void each_line(
-    const char *path, void (*fn)(struct bench *b, const struct med_json *line), struct bench *b)
-{
-    struct med_err err = {0};
-    struct med_map map;
-    must(med_map_open(path, &map, &err), &err);
-    const char *text = (const char *)map.ptr;
-    for (size_t pos = 0; pos < map.len;) {
-        const char *end = memchr(text + pos, '\n', map.len - pos);
-        size_t len = (end ? (size_t)(end - text) : map.len) - pos;
-        struct med_json *line = NULL;
-        if (len) {
-            must(med_json_parse(text + pos, len, &line, &err), &err);
-            fn(b, line);
-            med_json_free(&line);
-        }
-        pos += len + 1;
-    }
-    med_map_close(&map);
-}
-
 /* --- the index --- */
 
 static uint64_t index_ns;
 
-static void add_document(struct bench *b, const struct med_json *line)
+static void add_document(void *ctx, const struct med_json *line)
 {
+    struct bench *b = ctx;
     struct med_err err = {0};
     uint64_t start = med_now_ns();
     struct med_lex_field none = {0};
@@ -178,7 +157,8 @@ static void build(struct bench *b)
     if (!dir) exit(1);
     must(med_fs_mkdir_all(med_fs_posix(), dir, &err), &err);
     must(med_lex_writer_new(b->vocab, MED_LEX_WEIGHTS_DEFAULT, &b->writer, &err), &err);
-    for (size_t i = 0; i < b->o.corpus_count; i++) each_line(b->o.corpora[i], add_document, b);
+    for (size_t i = 0; i < b->o.corpus_count; i++)
+        must(bench_each_line(b->o.corpora[i], add_document, b, &err), &err);
     uint64_t held = med_lex_writer_bytes(b->writer);
     struct med_file_ref files[MED_LEX_FILE_COUNT];
     uint64_t start = med_now_ns();
@@ -208,8 +188,9 @@ static void build(struct bench *b)
 
 /* --- questions --- */
 
-static void add_question(struct bench *b, const struct med_json *line)
+static void add_question(void *ctx, const struct med_json *line)
 {
+    struct bench *b = ctx;
     struct med_str text = med_json_get_str(line, "text"), copy;
     if (!text.len || b->question_count == QUERIES_MAX) return;
     if (!med_grow(&b->questions, &b->question_cap, b->question_count + 1, sizeof *b->questions) ||
@@ -451,7 +432,7 @@ int main(int argc, char **argv)
     else
         build(&b);
     if (b.o.share < 1) make_filter(&b);
-    for (; at < argc; at++) each_line(argv[at], add_question, &b);
+    for (; at < argc; at++) must(bench_each_line(argv[at], add_question, &b, &err), &err);
     thin_out(&b);
     if (!b.question_count) return 1;
     run(&b);
