@@ -11,9 +11,8 @@
  * graphs and exact answers stay for another run.
  *
  * hnswlib is compiled for this processor, as its own instructions say; FAISS is Debian's. Graphs
- * are built with M = 16 and the same ef; medicus chooses by itself between a graph and inverted
- * lists
- * ("ef" is then how many lists are probed). Recall is against an exact scan in float32. For each
+ * are all built with the M and ef that medicus serves with; medicus chooses by itself between a
+ * graph and inverted lists ("ef" is then how many lists are probed). Recall is against an exact scan in float32. For each
  * engine the efs around the wanted recall are found first, then measured in alternating rounds. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
@@ -55,8 +54,8 @@ namespace
 
 constexpr size_t k = 10;
 constexpr size_t drawn_queries = 500;
-constexpr uint32_t m = 16;
-constexpr uint32_t ef_construction = 100;
+constexpr uint32_t m = 24;
+constexpr uint32_t ef_construction = 160;
 constexpr int rounds = 7;
 constexpr double recall_wanted = .98;
 const uint32_t efs[] = {1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96,
