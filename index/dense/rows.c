@@ -91,6 +91,25 @@ static void half_scores(const struct med_dense_rows *rows, const struct med_dens
     for (int j = 0; j < 4; j++) ret_scores[j] = clean(ret_scores[j]);
 }
 
+struct four_rows {
+    const uint8_t *at[4];
+};
+
+static inline struct four_rows coarse_rows(
+    const struct med_dense_rows *rows, const uint32_t numbers[4])
+{
+    return (struct four_rows){
+        {med_dense_coarse_at(rows, numbers[0]), med_dense_coarse_at(rows, numbers[1]),
+            med_dense_coarse_at(rows, numbers[2]), med_dense_coarse_at(rows, numbers[3])}};
+}
+
+/* From the sum over the coarse bytes alone. */
+static inline float near_of(const struct med_dense_rows *rows, const struct med_dense_query *query,
+    uint32_t row, int32_t sum)
+{
+    return (float)(sum - BIAS * query->coarse_sum) * rows->scales[row] * (query->scale * 65536.0f);
+}
+
 void med_dense_near4(const struct med_dense_rows *rows, const struct med_dense_query *query,
     const uint32_t numbers[4], float ret_scores[4])
 {
@@ -98,15 +117,10 @@ void med_dense_near4(const struct med_dense_rows *rows, const struct med_dense_q
         half_scores(rows, query, numbers, ret_scores);
         return;
     }
-    const uint8_t *const four[4] = {med_dense_coarse_at(rows, numbers[0]),
-        med_dense_coarse_at(rows, numbers[1]), med_dense_coarse_at(rows, numbers[2]),
-        med_dense_coarse_at(rows, numbers[3])};
+    const struct four_rows four = coarse_rows(rows, numbers);
     int32_t sums[4];
-    rows->kernels->code_dot4(four, query->coarse, rows->padded, sums);
-    for (int j = 0; j < 4; j++) {
-        ret_scores[j] = (float)(sums[j] - BIAS * query->coarse_sum) * rows->scales[numbers[j]] *
-                        (query->scale * 65536.0f);
-    }
+    rows->kernels->code_dot4(four.at, query->coarse, rows->padded, sums);
+    for (int j = 0; j < 4; j++) ret_scores[j] = near_of(rows, query, numbers[j], sums[j]);
 }
 
 float med_dense_near(
@@ -115,7 +129,7 @@ float med_dense_near(
     if (!rows->scales) return med_dense_score_at(rows, query, row);
     int32_t sum =
         rows->kernels->code_dot(med_dense_coarse_at(rows, row), query->coarse, rows->padded);
-    return (float)(sum - BIAS * query->coarse_sum) * rows->scales[row] * (query->scale * 65536.0f);
+    return near_of(rows, query, row, sum);
 }
 
 void med_dense_upper4(const struct med_dense_rows *rows, const struct med_dense_query *query,
@@ -125,12 +139,10 @@ void med_dense_upper4(const struct med_dense_rows *rows, const struct med_dense_
         half_scores(rows, query, numbers, ret_scores);
         return;
     }
-    const uint8_t *const four[4] = {med_dense_coarse_at(rows, numbers[0]),
-        med_dense_coarse_at(rows, numbers[1]), med_dense_coarse_at(rows, numbers[2]),
-        med_dense_coarse_at(rows, numbers[3])};
+    const struct four_rows four = coarse_rows(rows, numbers);
     int32_t coarse[4], fine[4];
-    rows->kernels->code_dot4(four, query->coarse, rows->padded, coarse);
-    rows->kernels->code_dot4(four, query->fine, rows->padded, fine);
+    rows->kernels->code_dot4(four.at, query->coarse, rows->padded, coarse);
+    rows->kernels->code_dot4(four.at, query->fine, rows->padded, fine);
     for (int j = 0; j < 4; j++) {
         int64_t product = 65536 * (int64_t)(coarse[j] - BIAS * query->coarse_sum) +
                           256 * (int64_t)(fine[j] - BIAS * query->fine_sum);
