@@ -12,8 +12,9 @@
  *
  * hnswlib is compiled for this processor, as its own instructions say; FAISS is Debian's. Graphs
  * are all built with the M and ef that medicus serves with; medicus chooses by itself between a
- * graph and inverted lists ("ef" is then how many lists are probed). Recall is against an exact scan in float32. For each
- * engine the efs around the wanted recall are found first, then measured in alternating rounds. */
+ * graph and inverted lists ("ef" is then how many lists are probed). Recall is against an exact
+ * scan in float32. For each engine the efs around the wanted recall are found first, then measured
+ * in alternating rounds. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wpedantic"
